@@ -1,0 +1,197 @@
+//! What surrounds a poll: runtime, group, scope, deadline, task.
+//!
+//! Each thread has a stack of frames. Whoever polls a future on behalf of a scope (a task, the body of a group, a
+//! timeout, a token) pushes its frame before the poll and takes it back after: a move, without a reference count.
+//! So deadlines and cancellation are ambient, and a future that moves between threads takes its surroundings along.
+//!
+//! # Invariants
+//!
+//! 1. A frame is on a stack only while its owner polls; the owner takes it back even when the poll unwinds.
+//! 2. A frame with `root` set hides everything below it: it belongs to another task whose poll happens to be further
+//!    down on the same thread.
+//! 3. A frame's `deadline` is the effective one, its own and everything's around it.
+//! 4. No code of a user runs while the stack is borrowed: no poll, no destructor, no waker.
+//!
+//! # Shields
+//!
+//! Work that nothing may interrupt (a blocking job that is waited for) counts itself in every frame up to the root,
+//! and each owner of a frame asks its own before it drops what it polls. The counters are made when the first shield
+//! asks for them; a frame without one costs nothing.
+
+use crate::cancel::reason::Reason;
+use crate::cancel::tree::Node;
+use crate::group::core::GroupCore;
+use crate::runtime::{DynRuntime, Runtime};
+use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
+use crate::task::TaskRef;
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// One scope around a poll. A field that is `None` is inherited from the frame below.
+#[derive(Default)]
+pub(crate) struct Frame {
+    pub(crate) root: bool,
+    pub(crate) group: Option<Arc<GroupCore>>,
+    pub(crate) scope: Option<Arc<Node>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) task: Option<TaskRef>,
+    pub(crate) shields: Option<Arc<AtomicUsize>>,
+}
+
+/// Where an owner keeps its frame while it isn't polling.
+pub(crate) type FrameSlot = Option<Frame>;
+
+thread_local! {
+    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
+    static DROPPING: RefCell<Option<Reason>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with the frame in `slot` around it.
+pub(crate) fn within<T>(slot: &mut FrameSlot, f: impl FnOnce() -> T) -> T {
+    struct Pop<'a>(&'a mut FrameSlot);
+
+    impl Drop for Pop<'_> {
+        fn drop(&mut self) {
+            *self.0 = FRAMES.with(|frames| frames.borrow_mut().pop());
+        }
+    }
+
+    // While a thread ends and its locals are gone, what is polled has no surroundings.
+    let Some(frame) = slot.take() else { return f() };
+    let mut frame = Some(frame);
+    let pushed = FRAMES.try_with(|frames| frames.borrow_mut().extend(frame.take())).is_ok();
+    if !pushed {
+        *slot = frame;
+        return f();
+    }
+    let _pop = Pop(slot);
+    f()
+}
+
+/// The first that `find` finds, from the innermost frame outwards to the root of the task.
+fn find<T>(mut find: impl FnMut(&mut Frame) -> Option<T>) -> Option<T> {
+    FRAMES
+        .try_with(|frames| {
+            for frame in frames.borrow_mut().iter_mut().rev() {
+                let found = find(frame);
+                if found.is_some() || frame.root {
+                    return found;
+                }
+            }
+            None
+        })
+        .ok()
+        .flatten()
+}
+
+/// The scope that would cancel the caller.
+pub(crate) fn scope() -> Option<Arc<Node>> {
+    find(|frame| frame.scope.clone())
+}
+
+/// The nearest group around.
+pub(crate) fn group() -> Option<Arc<GroupCore>> {
+    find(|frame| frame.group.clone())
+}
+
+/// The task that is running.
+pub(crate) fn task() -> Option<TaskRef> {
+    find(|frame| frame.task.clone())
+}
+
+/// The nearest deadline around.
+pub(crate) fn deadline() -> Option<Instant> {
+    FRAMES.try_with(|frames| frames.borrow().last().and_then(|frame| frame.deadline)).ok().flatten()
+}
+
+/// The earlier of two deadlines, where `None` is never.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The runtime of the enclosing task.
+pub(crate) fn runtime() -> Option<DynRuntime> {
+    find(|frame| frame.group.as_ref().map(|group| group.runtime().clone()))
+}
+
+/// The runtime of type `R` around the caller, if there is one.
+pub(crate) fn try_locate<R: Runtime>() -> Option<R> {
+    runtime().and_then(|runtime| R::from_dyn(&runtime)).or_else(R::detect)
+}
+
+/// The runtime of type `R` around the caller.
+///
+/// # Panics
+///
+/// Where there is none.
+#[track_caller]
+pub(crate) fn locate<R: Runtime>() -> R {
+    match try_locate() {
+        Some(runtime) => runtime,
+        None => panic!("no async runtime around this call: {}", R::REMEDY),
+    }
+}
+
+/// Whether a scope around the caller is to report before any inside it: it is cancelled, or past its deadline.
+pub(crate) fn interrupted_around<R: Runtime>() -> bool {
+    scope().is_some_and(|scope| scope.is_cancelled_above())
+        || deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at))
+}
+
+/// Whether what was polled with this frame is in the middle of something that may not be interrupted.
+pub(crate) fn is_shielded(slot: &FrameSlot) -> bool {
+    // Ordering: Acquire; pairs with the Release in `Shielded::drop`. Only an owner that polls the frame asks, or one
+    // that holds the lock it is kept under.
+    slot.as_ref().and_then(|frame| frame.shields.as_ref()).is_some_and(|shields| shields.load(Ordering::Acquire) > 0)
+}
+
+/// Keeps every scope around from being interrupted, until it is dropped.
+pub(crate) struct Shielded(Vec<Arc<AtomicUsize>>);
+
+impl Shielded {
+    pub(crate) fn new() -> Self {
+        let mut counters = Vec::new();
+        let _: Option<()> = find(|frame| {
+            counters.push(frame.shields.get_or_insert_with(|| Arc::new(AtomicUsize::new(0))).clone());
+            None
+        });
+        for counter in &counters {
+            // Ordering: Relaxed; the poll that counts ends before anyone asks.
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(counters)
+    }
+}
+
+impl Drop for Shielded {
+    fn drop(&mut self) {
+        for counter in &self.0 {
+            // Ordering: Release; what was shielded happened before.
+            counter.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// Runs `f`, which drops somebody's future, so that the groups inside learn why.
+pub(crate) fn dropping<T>(reason: &Reason, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Reason>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let mut before = self.0.take();
+            let _ = DROPPING.try_with(|slot| std::mem::swap(&mut *slot.borrow_mut(), &mut before));
+        }
+    }
+
+    let before = DROPPING.try_with(|slot| slot.borrow_mut().replace(reason.clone())).ok().flatten();
+    let _restore = Restore(before);
+    f()
+}
+
+/// Why a future is being dropped on this thread, if its owner said so.
+pub(crate) fn drop_reason() -> Option<Reason> {
+    DROPPING.try_with(|slot| slot.borrow().clone()).ok().flatten()
+}

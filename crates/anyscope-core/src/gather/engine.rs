@@ -1,0 +1,639 @@
+//! [`Gather`]: a lazy input, a bounded number in progress, values in order.
+//!
+//! # Invariants
+//!
+//! 1. What was pulled and hasn't been delivered, in progress or waiting for its consumer, is at most `limit`; nothing
+//!    is pulled before there is room. (A value of the `Vec` being built counts as delivered.)
+//! 2. What is in progress is polled whenever the gather is, whatever its consumer does.
+//! 3. The input is pulled outside of every lock, and never again after it ended.
+
+use super::{Late, Policy};
+use crate::cancel::reason::{Reason, ReasonKind};
+use crate::coop;
+use crate::group::owner::Owner;
+use crate::ready_list::Set;
+use crate::runtime::Runtime;
+use crate::sync::{Arc, Mutex};
+use crate::task::TaskRef;
+use crate::task::cell::{Cell, Step};
+use crate::time::{Timeout, timeout};
+use pin_project_lite::pin_project;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::iter::Fuse;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How often one poll of a gather pulls more input before it lets others run.
+const ROUNDS: usize = 32;
+
+/// How far a gather has come. Given to [`Gather::on_progress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// How many have ended.
+    pub finished: usize,
+    /// How many have been started, the ended ones included.
+    pub started: usize,
+    /// How many there are in all, where the input knows.
+    pub total: Option<usize>,
+}
+
+/// Gathers in the current task: the futures may borrow.
+#[derive(Debug)]
+pub struct InTask(());
+
+/// Gathers on the runtime's threads.
+#[derive(Debug)]
+pub struct OnRuntime(());
+
+/// Who polls the futures: [`InTask`] or [`OnRuntime`].
+pub trait Mode<F: Future> {
+    #[doc(hidden)]
+    type Pool<R: Runtime>: Pool<F>;
+}
+
+/// Futures in progress.
+#[doc(hidden)]
+pub trait Pool<F: Future> {
+    fn open(location: &'static Location<'static>) -> Self;
+    fn len(&self) -> usize;
+    fn add(&mut self, index: usize, future: F);
+    /// Polls what is ready. `done` says whether to go on. Returns false where one panicked on another thread.
+    #[must_use]
+    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool;
+    /// Stops what is in progress, and waits until it has ended.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Waits for the end of what has nothing in progress any more.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<F: Future> Mode<F> for InTask {
+    type Pool<R: Runtime> = Set<F>;
+}
+
+impl<F: Future> Pool<F> for Set<F> {
+    fn open(_: &'static Location<'static>) -> Self {
+        Self::new()
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+
+    fn add(&mut self, index: usize, future: F) {
+        Self::add(self, index, future);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool {
+        Self::poll(self, cx, done);
+        true
+    }
+
+    fn poll_stop(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        *self = Self::new();
+        Poll::Ready(())
+    }
+
+    fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl<F> Mode<F> for OnRuntime
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    type Pool<R: Runtime> = Spawned<F::Output, R>;
+}
+
+/// A group whose children's values come back by their index.
+#[doc(hidden)]
+pub struct Spawned<T, R> {
+    owner: Owner,
+    values: Arc<Mutex<Values<T>>>,
+    len: usize,
+    location: &'static Location<'static>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+struct Values<T> {
+    ready: VecDeque<(usize, T)>,
+    task: Option<Waker>,
+}
+
+impl<F, R> Pool<F> for Spawned<F::Output, R>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    R: Runtime,
+{
+    fn open(location: &'static Location<'static>) -> Self {
+        Self {
+            owner: Owner::open::<R>(usize::MAX, None, location),
+            values: Arc::new(Mutex::new(Values { ready: VecDeque::new(), task: None })),
+            len: 0,
+            location,
+            runtime: PhantomData,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn add(&mut self, index: usize, future: F) {
+        let Some(reserved) = self.owner.group.reserve() else { return };
+        self.len += 1;
+        let values = self.values.clone();
+        let future = Box::pin(async move {
+            let value = future.await;
+            let task = {
+                let mut values = values.lock();
+                values.ready.push_back((index, value));
+                values.task.take()
+            };
+            if let Some(task) = task {
+                task.wake();
+            }
+            Step::Value(())
+        });
+        let cell = Cell::spawn(reserved, TaskRef::new(None, self.location), future);
+        let nobody = crate::task::cell::Joinable::detach(&*cell);
+        drop(nobody);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool {
+        let task = cx.waker().clone();
+        let unused = self.values.lock().task.replace(task);
+        drop(unused);
+        if self.owner.group.poll_failed(cx).is_ready() {
+            return false;
+        }
+        loop {
+            let next = self.values.lock().ready.pop_front();
+            let Some((index, value)) = next else { return true };
+            self.len -= 1;
+            if !done(index, value) {
+                return true;
+            }
+        }
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let group = &self.owner.group;
+        if !group.children.is_cancelled() {
+            group.children.cancel(&Reason::new(ReasonKind::SiblingFailed, None, self.location));
+        }
+        Pool::<F>::poll_end(self, cx)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.owner.poll_join(cx)
+    }
+}
+
+/// Gathers the values of many futures. Made by [`gather`](super::gather) and [`try_gather`](super::try_gather).
+// `F` is a parameter of its own, though it is `I::Item`: where the compiler asks whether a future that awaits a gather
+// is `Send`, it has forgotten the lifetimes by which a closure's iterator could be shown to be one.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Gather<I, F, R, P, M = InTask, N = fn(Progress)>
+where
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+{
+    input: Fuse<I>,
+    limit: usize,
+    on_progress: Option<N>,
+    location: &'static Location<'static>,
+    state: State<F, R, P, M>,
+}
+
+struct State<F, R, P, M>
+where
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+{
+    pool: Option<M::Pool<R>>,
+    total: Option<usize>,
+    started: usize,
+    finished: usize,
+    stop: Option<P::Stop>,
+    /// Whether one panicked on another thread; the panic goes on when all have ended.
+    broken: bool,
+    /// Whether the input has ended, and whether the gather has.
+    exhausted: bool,
+    closed: bool,
+    /// The values of a gather that is awaited as a whole.
+    values: Vec<Option<P::Value>>,
+}
+
+impl<I, F, R, P> Gather<I, F, R, P>
+where
+    I: Iterator<Item = F>,
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+{
+    #[track_caller]
+    pub(super) fn new(input: I) -> Self {
+        Self {
+            input: input.fuse(),
+            limit: usize::MAX,
+            on_progress: None,
+            location: Location::caller(),
+            state: State::new(),
+        }
+    }
+}
+
+impl<I, F, R, P, M, N> Gather<I, F, R, P, M, N>
+where
+    I: Iterator<Item = F>,
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+    N: FnMut(Progress),
+{
+    /// At most this many are in progress; none is pulled from the input before there is room.
+    ///
+    /// # Panics
+    ///
+    /// Where `limit` is zero: nothing would ever start.
+    #[track_caller]
+    pub fn limit(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "the limit of a gather is zero: nothing would ever start");
+        self.limit = limit;
+        self
+    }
+
+    /// Runs the futures on the runtime's threads instead of in the current task: each is a child of a group.
+    ///
+    /// The futures have to be `Send + 'static`. They have ended when the gather returns, also where the first `Err` of
+    /// a [`try_gather`](super::try_gather) cancelled them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::gather;
+    ///
+    /// let squares = anyscope::run(anyscope::smol::Smol::new(), async {
+    ///     gather((1..=3).map(|n| async move { n * n })).limit(2).parallel().await
+    /// });
+    /// assert_eq!(squares, [1, 4, 9]);
+    /// ```
+    pub fn parallel(self) -> Gather<I, F, R, P, OnRuntime, N>
+    where
+        F: Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Gather {
+            input: self.input,
+            limit: self.limit,
+            on_progress: self.on_progress,
+            location: self.location,
+            state: State::new(),
+        }
+    }
+
+    /// Gives each future a timeout of its own, counted from its first poll.
+    ///
+    /// With [`gather`](super::gather) each value becomes a `Result<_, Elapsed>`; with
+    /// [`try_gather`](super::try_gather) the error type has to be made from [`Elapsed`](crate::Elapsed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::gather;
+    /// use std::time::Duration;
+    ///
+    /// anyscope::run(anyscope::smol::Smol::new(), async {
+    ///     let sleeps = [0, 60].map(|s| anyscope::sleep(Duration::from_secs(s)));
+    ///     let ended = gather(sleeps).timeout_each(Duration::from_millis(5)).await;
+    ///     assert!(ended[0].is_ok() && ended[1].is_err());
+    /// });
+    /// ```
+    #[track_caller]
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
+    pub fn timeout_each(self, duration: Duration) -> Gather<TimeoutEach<Fuse<I>, R, P>, OrLate<F, R, P>, R, P, M, N>
+    where
+        P: Late<F::Output> + Policy<<P as Late<F::Output>>::Output>,
+        M: Mode<OrLate<F, R, P>>,
+    {
+        Gather {
+            input: TimeoutEach { input: self.input, duration, types: PhantomData }.fuse(),
+            limit: self.limit,
+            on_progress: self.on_progress,
+            location: self.location,
+            state: State::new(),
+        }
+    }
+
+    /// Calls `f` each time one has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::gather;
+    ///
+    /// let mut seen = Vec::new();
+    /// anyscope::run(anyscope::smol::Smol::new(), async {
+    ///     gather([async {}, async {}].into_iter().map(|f| f)).on_progress(|p| seen.push((p.finished, p.total))).await
+    /// });
+    /// assert_eq!(seen, [(1, Some(2)), (2, Some(2))]);
+    /// ```
+    pub fn on_progress<G: FnMut(Progress)>(self, f: G) -> Gather<I, F, R, P, M, G> {
+        Gather {
+            input: self.input,
+            limit: self.limit,
+            on_progress: Some(f),
+            location: self.location,
+            state: self.state,
+        }
+    }
+
+    /// Hands each value over when it has ended, with its place in the input; the others go on meanwhile.
+    ///
+    /// One value is handed over at a time. Those that have ended and wait for it count towards the
+    /// [`limit`](Self::limit), so that memory is bounded by it, however slow the consumer and however long the input.
+    /// With [`try_gather`](super::try_gather) the first `Err` ends it, and drops what the consumer was doing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops every future in it, the values that wait, and what the consumer was doing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::gather;
+    ///
+    /// let mut sum = 0;
+    /// anyscope::run(anyscope::smol::Smol::new(), async {
+    ///     gather((1..=100).map(|n| async move { n })).limit(8).for_each(async |_index, n| sum += n).await
+    /// });
+    /// assert_eq!(sum, 5050);
+    /// ```
+    pub async fn for_each<C>(mut self, mut consume: C) -> P::Output<()>
+    where
+        C: AsyncFnMut(usize, P::Value),
+    {
+        let mut ended = VecDeque::new();
+        loop {
+            let next = poll_fn(|cx| self.poll_next(cx, &mut ended)).await;
+            let Some((index, value)) = next else { break };
+            let mut consumer = pin!(consume(index, value));
+            poll_fn(|cx| {
+                // Both are polled every time: the consumer first, then what goes on beside it (invariant 2).
+                let consumed = consumer.as_mut().poll(cx);
+                self.fill(ended.len());
+                self.advance(cx, &mut |index, value| ended.push_back((index, value)));
+                if self.state.is_cut() { Poll::Ready(()) } else { consumed }
+            })
+            .await;
+        }
+        P::finish(poll_fn(|cx| self.poll_close(cx)).await)
+    }
+
+    /// The next value that has ended, or `None` at the end or when a stop was met.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        ended: &mut VecDeque<(usize, P::Value)>,
+    ) -> Poll<Option<(usize, P::Value)>> {
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if !self.state.is_cut() && ended.is_empty() {
+            self.fill(0);
+            self.advance(cx, &mut |index, value| ended.push_back((index, value)));
+        }
+        if self.state.is_cut() {
+            return Poll::Ready(None);
+        }
+        match ended.pop_front() {
+            Some(next) => Poll::Ready(Some(next)),
+            None if self.state.is_over() => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Pulls from the input while there is room beside `waiting` values.
+    fn fill(&mut self, waiting: usize) {
+        if self.state.pool.is_none() {
+            self.state.pool = Some(M::Pool::open(self.location));
+            self.state.total = match self.input.size_hint() {
+                (low, Some(high)) if low == high => Some(low),
+                _ => None,
+            };
+        }
+        let Some(pool) = &mut self.state.pool else { return };
+        while !self.state.exhausted && pool.len() + waiting < self.limit {
+            let Some(future) = self.input.next() else {
+                self.state.exhausted = true;
+                self.state.total = Some(self.state.started);
+                return;
+            };
+            pool.add(self.state.started, future);
+            self.state.started += 1;
+        }
+    }
+
+    /// Polls what is ready of what is in progress.
+    fn advance(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) {
+        let Self { state: State { pool, finished, started, total, stop, broken, .. }, on_progress, .. } = self;
+        let Some(pool) = pool else { return };
+        *broken |= !pool.poll(cx, &mut |index, output| {
+            *finished += 1;
+            if let Some(f) = on_progress {
+                f(Progress { finished: *finished, started: *started, total: *total });
+            }
+            match P::sort(output) {
+                Ok(value) => {
+                    done(index, value);
+                    true
+                }
+                Err(err) => {
+                    *stop = Some(err);
+                    false
+                }
+            }
+        });
+    }
+
+    /// Waits for the end of everything.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), P::Stop>> {
+        if let Some(pool) = &mut self.state.pool {
+            let ended = if self.state.stop.is_some() { pool.poll_stop(cx) } else { pool.poll_end(cx) };
+            if ended.is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.state.pool = None;
+        self.state.closed = true;
+        Poll::Ready(self.state.stop.take().map_or(Ok(()), Err))
+    }
+}
+
+impl<F, R, P, M> State<F, R, P, M>
+where
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+{
+    fn new() -> Self {
+        Self {
+            pool: None,
+            total: None,
+            started: 0,
+            finished: 0,
+            stop: None,
+            broken: false,
+            exhausted: false,
+            closed: false,
+            values: Vec::new(),
+        }
+    }
+
+    /// Whether an `Err` or a panic ended it.
+    fn is_cut(&self) -> bool {
+        self.stop.is_some() || self.broken
+    }
+
+    /// Whether everything has ended.
+    fn is_over(&self) -> bool {
+        self.exhausted && self.pool.as_ref().is_none_or(|pool| pool.len() == 0)
+    }
+}
+
+// Nothing of it is pinned: the pool keeps each future in a box of its own.
+impl<I, F, R, P, M, N> Unpin for Gather<I, F, R, P, M, N>
+where
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+{
+}
+
+impl<I, F, R, P, M, N> Future for Gather<I, F, R, P, M, N>
+where
+    I: Iterator<Item = F>,
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+    N: FnMut(Progress),
+{
+    type Output = P::Output<Vec<P::Value>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        assert!(!this.state.closed, "a gather was polled after it had ended");
+        let mut values = std::mem::take(&mut this.state.values);
+        let mut rounds = 0;
+        while !this.state.is_cut() {
+            this.fill(0);
+            values.resize_with(this.state.started, || None);
+            let before = this.state.finished;
+            this.advance(cx, &mut |index, value| values[index] = Some(value));
+            if this.state.exhausted || this.state.finished == before {
+                break;
+            }
+            // What ended made room for more, which has to be polled before the task may wait; but not for ever.
+            rounds += 1;
+            if rounds == ROUNDS {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        if this.state.is_cut() {
+            values.clear();
+        } else if !this.state.is_over() {
+            this.state.values = values;
+            return Poll::Pending;
+        }
+        match this.poll_close(cx) {
+            Poll::Pending => {
+                this.state.values = values;
+                Poll::Pending
+            }
+            Poll::Ready(result) => Poll::Ready(P::finish(result.map(|()| values.into_iter().flatten().collect()))),
+        }
+    }
+}
+
+impl<I, F, R, P, M, N> fmt::Debug for Gather<I, F, R, P, M, N>
+where
+    F: Future,
+    R: Runtime,
+    P: Policy<F::Output>,
+    M: Mode<F>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather")
+            .field("limit", &self.limit)
+            .field("started", &self.state.started)
+            .field("finished", &self.state.finished)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An input whose futures each have a timeout. Made by [`Gather::timeout_each`].
+pub struct TimeoutEach<I, R, P> {
+    input: I,
+    duration: Duration,
+    types: PhantomData<fn() -> (R, P)>,
+}
+
+impl<I, R, P> Iterator for TimeoutEach<I, R, P>
+where
+    I: Iterator<Item: Future>,
+    R: Runtime,
+    P: Late<<I::Item as Future>::Output>,
+{
+    type Item = OrLate<I::Item, R, P>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let future = timeout::<R, _>(self.duration, self.input.next()?);
+        Some(OrLate { future, policy: PhantomData })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.input.size_hint()
+    }
+}
+
+impl<I, R, P> fmt::Debug for TimeoutEach<I, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutEach").field("duration", &self.duration).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A future of a gather with a timeout of its own.
+    #[doc(hidden)]
+    pub struct OrLate<F, R: Runtime, P> {
+        #[pin]
+        future: Timeout<F, R>,
+        policy: PhantomData<fn() -> P>,
+    }
+}
+
+impl<F: Future, R: Runtime, P: Late<F::Output>> Future for OrLate<F, R, P> {
+    type Output = P::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<P::Output> {
+        self.project().future.poll(cx).map(P::late)
+    }
+}

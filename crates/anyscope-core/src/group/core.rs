@@ -1,0 +1,512 @@
+//! What every group is made of: its children, the queue of those that are ready, and its end.
+//!
+//! # States
+//!
+//! *open* → *ended*, once the body and every child have ended; or *open* → *abandoned*, when the owner's future is
+//! dropped, → *ended*, once what had to be left running has ended. An abandoned group takes no more children.
+//!
+//! # Invariants
+//!
+//! 1. `live` counts the children that haven't ended and what was adopted. A group ends only at zero.
+//! 2. A cell that is ready is in `ready` exactly when nobody has begun its poll since it was queued.
+//! 3. While `ready` isn't empty, a driver is running, woken or being started; or the runtime is gone.
+//! 4. At most `limit` children were started and haven't ended; the rest stand in `waiting`, in the order of spawning.
+//! 5. What an abandoned group leaves running is counted by `adopter`, from before the drop returns until it ended.
+//!
+//! # Lock order
+//!
+//! One lock, a leaf: cells, nodes, wakers, other groups and everything of a user's are touched after it is released.
+//! What is to be done then is handed out as a value ([`Next`], [`Ending`], [`WakeDriver`]).
+
+use super::drive::Driver;
+use super::orphan::Adopted;
+use crate::cancel::reason::{Reason, ReasonKind};
+use crate::cancel::tree::Node;
+use crate::guard::{self, Payload};
+use crate::runtime::{DynRuntime, Runtime};
+use crate::sync::{Arc, Mutex};
+use crate::task::cell::{Doom, Member};
+use crate::task::{TaskId, TaskRef};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::mem;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// The shared part of a group.
+pub(crate) struct GroupCore {
+    runtime: DynRuntime,
+    /// The nearest group around, which adopts what this one has to leave running.
+    pub(super) parent: Option<Arc<GroupCore>>,
+    /// The body's scope: cancelled when a child fails, and with it the children.
+    pub(crate) whole: Arc<Node>,
+    /// The children's scope, below the body's.
+    pub(crate) children: Arc<Node>,
+    pub(crate) deadline: Option<Instant>,
+    limit: usize,
+    max_drivers: usize,
+    pub(super) state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    members: Slab<Entry>,
+    pub(super) adopted: usize,
+    ready: VecDeque<Arc<dyn Member>>,
+    waiting: VecDeque<(usize, TaskId)>,
+    started: usize,
+    /// How many drivers there are, and which of them wait for work.
+    drivers: usize,
+    idle: Vec<(usize, Waker)>,
+    next_driver: usize,
+    runtime_gone: bool,
+    /// Set by the first child that fails; the body isn't polled again.
+    failed: bool,
+    panics: Vec<(Payload, TaskRef)>,
+    owner: Option<Waker>,
+    adopter: Option<Adopted>,
+}
+
+struct Entry {
+    member: Option<Arc<dyn Member>>,
+    id: Option<TaskId>,
+    started: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    Abandoned,
+    Ended,
+}
+
+/// What becomes of a new child.
+#[must_use]
+pub(crate) enum Admission {
+    /// It is in the ready queue.
+    Started(WakeDriver),
+    /// It is over the limit, and starts when another has ended.
+    Waiting,
+    /// It is not to be polled at all.
+    Refused(Doom),
+}
+
+/// What a driver does next.
+#[must_use]
+pub(super) enum Next {
+    Run(Arc<dyn Member>),
+    /// Nothing is ready; the driver's waker is kept.
+    Idle(Option<Waker>),
+    /// The group is over.
+    Finish,
+}
+
+/// Who sees to it that the ready queue is worked off.
+#[must_use]
+pub(crate) enum WakeDriver {
+    /// Those that run already.
+    Nobody,
+    /// One that waits for work.
+    Idle(Waker),
+    /// A new one.
+    Start(usize),
+}
+
+impl WakeDriver {
+    pub(crate) fn go(self, group: &Arc<GroupCore>) {
+        match self {
+            Self::Nobody => {}
+            Self::Idle(waker) => waker.wake(),
+            Self::Start(id) => group.runtime.spawn(Driver::new(group.clone(), id)),
+        }
+    }
+}
+
+/// What is left to do when something of a group has ended; done after its lock is released.
+#[must_use]
+#[derive(Default)]
+pub(super) struct Ending {
+    owner: Option<Waker>,
+    drivers: Vec<(usize, Waker)>,
+    adopter: Option<Adopted>,
+    ready: Option<WakeDriver>,
+}
+
+impl Ending {
+    pub(super) fn go(self, group: &Arc<GroupCore>) {
+        if let Some(ready) = self.ready {
+            ready.go(group);
+        }
+        for (_, driver) in self.drivers {
+            driver.wake();
+        }
+        if let Some(owner) = self.owner {
+            // The owner's waker is a user's, and may panic; the rest has to be done all the same.
+            if let Err(payload) = guard::catch(|| owner.wake()) {
+                guard::forget(payload);
+            }
+        }
+        drop(self.adopter);
+    }
+}
+
+/// A place for a child in a group that is open: the group can't end until it is admitted or given up.
+pub(crate) struct Reserved {
+    group: Arc<GroupCore>,
+    key: usize,
+    admitted: bool,
+}
+
+impl Reserved {
+    pub(crate) fn group(&self) -> &Arc<GroupCore> {
+        &self.group
+    }
+
+    pub(crate) fn key(&self) -> usize {
+        self.key
+    }
+
+    /// Fills the place.
+    pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId) -> Admission {
+        self.admitted = true;
+        let group = &self.group;
+        let cancelled = group.children.is_cancelled();
+        let mut state = group.state.lock();
+        let state = &mut *state;
+        let entry = &mut state.members[self.key];
+        entry.id = Some(id);
+        entry.member = Some(member.clone());
+        if state.runtime_gone {
+            Admission::Refused(Doom::RuntimeGone)
+        } else if cancelled || state.phase != Phase::Open {
+            Admission::Refused(Doom::Cancelled)
+        } else if state.started < group.limit {
+            entry.started = true;
+            state.started += 1;
+            state.ready.push_back(member);
+            Admission::Started(state.wake_driver(group.max_drivers))
+        } else {
+            state.waiting.push_back((self.key, id));
+            Admission::Waiting
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.admitted {
+            self.group.ended(self.key);
+        }
+    }
+}
+
+impl GroupCore {
+    pub(crate) fn new(
+        runtime: DynRuntime,
+        parent: Option<Arc<Self>>,
+        scope: Option<&Arc<Node>>,
+        deadline: Option<Instant>,
+        limit: usize,
+    ) -> Arc<Self> {
+        let whole = Node::below(scope);
+        let children = Node::below(Some(&whole));
+        let max_drivers = runtime.parallelism().max(1);
+        Arc::new(Self {
+            runtime,
+            parent,
+            whole,
+            children,
+            deadline,
+            limit,
+            max_drivers,
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                members: Slab::new(),
+                adopted: 0,
+                ready: VecDeque::new(),
+                waiting: VecDeque::new(),
+                started: 0,
+                drivers: 0,
+                idle: Vec::new(),
+                next_driver: 0,
+                runtime_gone: false,
+                failed: false,
+                panics: Vec::new(),
+                owner: None,
+                adopter: None,
+            }),
+        })
+    }
+
+    pub(crate) fn runtime(&self) -> &DynRuntime {
+        &self.runtime
+    }
+
+    /// A place for a child, unless the group has ended.
+    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Reserved> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return None;
+        }
+        let key = state.members.insert(Entry { member: None, id: None, started: false });
+        drop(state);
+        Some(Reserved { group: self.clone(), key, admitted: false })
+    }
+
+    /// Puts a child into the ready queue.
+    pub(crate) fn push(self: &Arc<Self>, member: Arc<dyn Member>) {
+        let wake = {
+            let mut state = self.state.lock();
+            if state.runtime_gone {
+                Err(member)
+            } else {
+                state.ready.push_back(member);
+                Ok(state.wake_driver(self.max_drivers))
+            }
+        };
+        match wake {
+            Ok(wake) => wake.go(self),
+            Err(member) => member.destroy(Doom::RuntimeGone),
+        }
+    }
+
+    /// A child has ended, and its future is gone.
+    pub(crate) fn ended(self: &Arc<Self>, key: usize) {
+        let (entry, ending) = {
+            let mut state = self.state.lock();
+            let entry = state.members.remove(key);
+            if entry.started {
+                state.started -= 1;
+                state.start_waiting(self.limit);
+            }
+            let ready = state.wake_driver(self.max_drivers);
+            let mut ending = state.ending();
+            ending.ready = Some(ready);
+            (entry, ending)
+        };
+        drop(entry);
+        ending.go(self);
+    }
+
+    /// A child, or a destructor of its, panicked: the body and the siblings are cancelled.
+    pub(crate) fn panicked(self: &Arc<Self>, payload: Payload, task: &TaskRef) {
+        let payload = {
+            let mut state = self.state.lock();
+            if state.phase == Phase::Open {
+                state.panics.push((payload, task.clone()));
+                None
+            } else {
+                Some(payload)
+            }
+        };
+        match payload {
+            None => {
+                let message = Some("a task panicked".into());
+                self.fail(&Reason::of_task(ReasonKind::SiblingFailed, message, task.clone(), task.location()));
+            }
+            // Nobody awaits this group any more: whoever adopted it has to know.
+            Some(payload) => match &self.parent {
+                Some(parent) => parent.panicked(payload, task),
+                None => guard::forget(payload),
+            },
+        }
+    }
+
+    /// Cancels the body and the children, because one of them failed.
+    pub(crate) fn fail(self: &Arc<Self>, reason: &Reason) {
+        self.whole.cancel(reason);
+        let owner = {
+            let mut state = self.state.lock();
+            state.failed = true;
+            state.owner.take()
+        };
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    /// Whether a child has failed; where none has, the owner's waker is kept for it.
+    pub(crate) fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let (poll, unused) = {
+            let mut state = self.state.lock();
+            if state.failed { (Poll::Ready(()), Some(waker)) } else { (Poll::Pending, state.owner.replace(waker)) }
+        };
+        drop(unused);
+        poll
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.lock().failed
+    }
+
+    /// Waits for the children after the body has ended, and ends the group. Hands out the panics, in order.
+    pub(super) fn poll_ended(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Vec<(Payload, TaskRef)>> {
+        let waker = cx.waker().clone();
+        let (poll, unused, drivers) = {
+            let mut state = self.state.lock();
+            if state.live() == 0 {
+                state.phase = Phase::Ended;
+                let panics = mem::take(&mut state.panics);
+                (Poll::Ready(panics), Some(waker), mem::take(&mut state.idle))
+            } else {
+                (Poll::Pending, state.owner.replace(waker), Vec::new())
+            }
+        };
+        drop(unused);
+        for (_, driver) in drivers {
+            driver.wake();
+        }
+        poll
+    }
+
+    /// The owner is gone. Returns what is to be destroyed, or `None` where the group had ended.
+    pub(super) fn abandon(&self) -> Option<Vec<Arc<dyn Member>>> {
+        let (members, owner) = {
+            let mut state = self.state.lock();
+            if state.phase != Phase::Open {
+                return None;
+            }
+            state.phase = Phase::Abandoned;
+            state.waiting.clear();
+            let members = state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect();
+            (members, state.owner.take())
+        };
+        drop(owner);
+        Some(members)
+    }
+
+    /// After what was idle has been destroyed: the rest goes to an adopter, or the group is over.
+    pub(super) fn hand_over(self: &Arc<Self>) {
+        let adopter = match &self.parent {
+            Some(parent) => parent.adopt(),
+            None => Adopted::by_nobody(),
+        };
+        let (ending, panics) = {
+            let mut state = self.state.lock();
+            state.adopter = Some(adopter);
+            (state.ending(), mem::take(&mut state.panics))
+        };
+        // The owner isn't there to resume them; whoever would have waited for it is.
+        for (payload, task) in panics {
+            self.panicked(payload, &task);
+        }
+        ending.go(self);
+    }
+
+    /// Something that was adopted has ended.
+    pub(super) fn adopted_ended(self: &Arc<Self>) {
+        let ending = {
+            let mut state = self.state.lock();
+            state.adopted -= 1;
+            state.ending()
+        };
+        ending.go(self);
+    }
+
+    /// What the driver `id` is to do; `waker` is kept where there is nothing.
+    pub(super) fn next(&self, id: usize, waker: &Waker) -> Next {
+        let kept = waker.clone();
+        let mut state = self.state.lock();
+        let stale = state.forget_idle(id);
+        let next = if let Some(member) = state.ready.pop_front() {
+            Next::Run(member)
+        } else if state.phase == Phase::Ended {
+            state.drivers -= 1;
+            Next::Finish
+        } else {
+            state.idle.push((id, kept));
+            return {
+                drop(state);
+                Next::Idle(stale)
+            };
+        };
+        drop(state);
+        drop(stale);
+        drop(kept);
+        next
+    }
+
+    /// A driver was dropped before the group's end: nobody polls the children any more.
+    pub(super) fn driver_dropped(self: &Arc<Self>, id: usize) {
+        let (members, stale) = {
+            let mut state = self.state.lock();
+            state.drivers -= 1;
+            let stale = state.forget_idle(id);
+            if state.phase == Phase::Ended {
+                (Vec::new(), stale)
+            } else {
+                state.runtime_gone = true;
+                state.ready.clear();
+                state.waiting.clear();
+                (state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect(), stale)
+            }
+        };
+        drop(stale);
+        for member in members {
+            member.destroy(Doom::RuntimeGone);
+        }
+    }
+}
+
+impl State {
+    fn live(&self) -> usize {
+        self.members.len() + self.adopted
+    }
+
+    /// See invariant 3.
+    fn wake_driver(&mut self, max: usize) -> WakeDriver {
+        if self.ready.is_empty() {
+            WakeDriver::Nobody
+        } else if let Some((_, waker)) = self.idle.pop() {
+            WakeDriver::Idle(waker)
+        } else if self.drivers < max {
+            self.drivers += 1;
+            self.next_driver += 1;
+            WakeDriver::Start(self.next_driver)
+        } else {
+            WakeDriver::Nobody
+        }
+    }
+
+    fn forget_idle(&mut self, id: usize) -> Option<Waker> {
+        let index = self.idle.iter().position(|(idle, _)| *idle == id)?;
+        Some(self.idle.swap_remove(index).1)
+    }
+
+    fn start_waiting(&mut self, limit: usize) {
+        while self.started < limit {
+            let Some((key, id)) = self.waiting.pop_front() else { return };
+            // It may have been cancelled while it waited, and its place be somebody else's.
+            let Some(entry) = self.members.get_mut(key).filter(|entry| entry.id == Some(id)) else { continue };
+            let Some(member) = entry.member.clone() else { continue };
+            entry.started = true;
+            self.started += 1;
+            self.ready.push_back(member);
+        }
+    }
+
+    /// Ends an abandoned group at zero, and wakes the owner of an open one.
+    fn ending(&mut self) -> Ending {
+        let mut ending = Ending::default();
+        if self.live() == 0 {
+            ending.owner = self.owner.take();
+            if self.phase == Phase::Abandoned && self.adopter.is_some() {
+                self.phase = Phase::Ended;
+                ending.adopter = self.adopter.take();
+                ending.drivers = mem::take(&mut self.idle);
+            }
+        }
+        ending
+    }
+}
+
+impl Drop for GroupCore {
+    fn drop(&mut self) {
+        // A chain of groups is taken apart in a loop, however deep it is.
+        let mut next = self.parent.take();
+        while let Some(mut group) = next.and_then(Arc::into_inner) {
+            next = group.parent.take();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who polls the children: a few tasks of the runtime, which share a group's queue.
+//!
+//! A child costs the runtime nothing: the cell is queued, and a driver polls it. The first child that is ready starts
+//! a driver; more are started while all are busy, up to the runtime's parallelism. A driver takes one child at a time,
+//! so that one child which blocks its thread holds up nobody else, and gives way to the runtime after a number of
+//! polls of its own, or when the runtime's budget for this poll is spent.
+
+use super::core::{GroupCore, Next};
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// How many children a driver polls before it lets the runtime's other tasks run.
+const POLLS: usize = 32;
+
+/// A future that polls the children of a group, handed to [`Runtime::spawn`].
+///
+/// It ends by itself with its group. Dropping it earlier ends the children: it is what a runtime does that goes away.
+#[must_use = "a driver that isn't run ends the children of its group"]
+pub struct Driver {
+    group: Arc<GroupCore>,
+    id: usize,
+    finished: bool,
+}
+
+impl Driver {
+    pub(super) fn new(group: Arc<GroupCore>, id: usize) -> Self {
+        Self { group, id, finished: false }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..POLLS {
+            match self.group.next(self.id, cx.waker()) {
+                Next::Run(member) => member.run(),
+                Next::Idle(stale) => {
+                    drop(stale);
+                    return Poll::Pending;
+                }
+                Next::Finish => {
+                    self.finished = true;
+                    return Poll::Ready(());
+                }
+            }
+            if self.group.runtime().is_budget_spent() {
+                break;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.group.driver_dropped(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! What a dropped group has to leave running is counted by somebody else: the nearest live group around, or the
+//! count that [`drained`] waits for.
+//!
+//! # Invariants
+//!
+//! 1. A group that adopted something doesn't end before it: an [`Adopted`] counts as one live child.
+//! 2. A group takes nothing in once it has ended; whoever asks goes on to the group around it.
+
+use super::core::{GroupCore, Phase};
+use crate::sync::Arc;
+use crate::wait_queue::{Removed, WaitQueue, wake_all};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+/// Keeps a group, or [`drained`], from ending until it is dropped.
+pub(crate) struct Adopted {
+    by: Option<Arc<GroupCore>>,
+}
+
+impl GroupCore {
+    /// Counts something as live: here, or in the nearest group around that hasn't ended.
+    pub(crate) fn adopt(self: &Arc<Self>) -> Adopted {
+        let mut group = self;
+        loop {
+            {
+                let mut state = group.state.lock();
+                if state.phase != Phase::Ended {
+                    state.adopted += 1;
+                    drop(state);
+                    return Adopted { by: Some(group.clone()) };
+                }
+            }
+            match &group.parent {
+                Some(parent) => group = parent,
+                None => return Adopted::by_nobody(),
+            }
+        }
+    }
+}
+
+impl Adopted {
+    /// Counts for [`drained`], as there is no group around.
+    pub(crate) fn by_nobody() -> Self {
+        strays().count += 1;
+        Self { by: None }
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        match self.by.take() {
+            Some(group) => group.adopted_ended(),
+            None => {
+                let wakers = {
+                    let mut strays = strays();
+                    strays.count -= 1;
+                    if strays.count == 0 { strays.waiters.notify_all() } else { Vec::new() }
+                };
+                wake_all(wakers);
+            }
+        }
+    }
+}
+
+/// What runs outside of every group and every `run`.
+struct Strays {
+    count: usize,
+    waiters: WaitQueue<()>,
+}
+
+fn strays() -> MutexGuard<'static, Strays> {
+    static STRAYS: OnceLock<Mutex<Strays>> = OnceLock::new();
+    STRAYS
+        .get_or_init(|| Mutex::new(Strays { count: 0, waiters: WaitQueue::new() }))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until nothing runs any more of what groups outside of any `run` had to leave behind when they were dropped.
+///
+/// Inside [`run`](crate::run), and in a group, the enclosing one waits by itself; this is for programs that use groups
+/// in tasks of their runtime's own.
+///
+/// # Cancel safety
+///
+/// Nothing is lost when the future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// anyscope::run(anyscope::smol::Smol::new(), anyscope::drained());
+/// ```
+pub fn drained() -> Drained {
+    Drained { key: None }
+}
+
+/// Waits for what was left behind. Made by [`drained`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Drained {
+    key: Option<usize>,
+}
+
+impl Future for Drained {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let (poll, unused) = {
+            let mut strays = strays();
+            if strays.count == 0 {
+                (Poll::Ready(()), Some(waker))
+            } else {
+                match self.key {
+                    Some(key) if !strays.waiters.is_notified(key) => {
+                        (Poll::Pending, Some(strays.waiters.update(key, waker)))
+                    }
+                    // Notified, but more has been left behind since.
+                    key => {
+                        if let Some(Removed::Notified(())) = key.map(|key| strays.waiters.remove(key)) {}
+                        self.key = Some(strays.waiters.push((), waker));
+                        (Poll::Pending, None)
+                    }
+                }
+            }
+        };
+        drop(unused);
+        poll
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let removed = strays().waiters.remove(key);
+            drop(removed);
+        }
+    }
+}

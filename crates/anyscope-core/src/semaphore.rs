@@ -1,0 +1,603 @@
+//! [`Semaphore`]: a number of permits, given out in the order of asking.
+
+use crate::coop;
+use crate::sync::{Arc, Mutex};
+use crate::wait_queue::{Removed, WaitQueue, wake_all};
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// Permits and who waits for them: shared by [`Semaphore`] and [`Limiter`](crate::Limiter).
+///
+/// # Invariants
+///
+/// 1. `total = available + held + handed over`, where `available` is negative after a shrink below what is held.
+/// 2. Whoever is at the head of the queue needs more than is available: permits are handed over, in order, as soon as
+///    they suffice for the head, under the lock that made them available.
+/// 3. Nobody takes a permit while somebody waits, except from the head of the queue (no barging).
+///
+/// # Lock order
+///
+/// One lock, a leaf. Wakers are called and dropped after it is released.
+///
+/// # Races
+///
+/// A waiter that is dropped after it was handed its permits gives them back, and so to the next: nothing is lost, and
+/// the order stays.
+pub(crate) struct Permits {
+    state: Mutex<State>,
+}
+
+struct State {
+    total: usize,
+    available: isize,
+    closed: bool,
+    queue: WaitQueue<Ask>,
+}
+
+/// What one waits for.
+struct Ask {
+    needed: usize,
+    /// Whether the permits were handed over; who is notified without them finds the semaphore closed.
+    granted: bool,
+}
+
+impl State {
+    /// Hands permits over to the head of the queue for as long as they suffice (invariant 2).
+    fn hand_over(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while let Some(ask) = self.queue.front() {
+            if self.available < signed(ask.needed) {
+                break;
+            }
+            ask.granted = true;
+            self.available -= signed(ask.needed);
+            wakers.extend(self.queue.notify_front());
+        }
+        wakers
+    }
+
+    fn check(&self, needed: usize) -> Result<(), AcquireError> {
+        if self.closed {
+            Err(AcquireError::CLOSED)
+        } else if needed > Semaphore::MAX_PERMITS || (self.total > 0 && needed > self.total) {
+            Err(AcquireError::TOO_MANY)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn try_take(&mut self, needed: usize) -> bool {
+        let enough = self.queue.is_empty() && self.available >= signed(needed);
+        if enough {
+            self.available -= signed(needed);
+        }
+        enough
+    }
+}
+
+/// Numbers of permits are at most `MAX_PERMITS`, which an `isize` holds.
+fn signed(permits: usize) -> isize {
+    isize::try_from(permits).unwrap_or(isize::MAX)
+}
+
+impl Permits {
+    pub(crate) fn new(total: usize) -> Self {
+        Self { state: Mutex::new(State { total, available: signed(total), closed: false, queue: WaitQueue::new() }) }
+    }
+
+    pub(crate) fn try_acquire(&self, needed: usize) -> Result<(), TryAcquireError> {
+        let mut state = self.state.lock();
+        state.check(needed).map_err(|error| TryAcquireError(Some(error)))?;
+        if state.try_take(needed) { Ok(()) } else { Err(TryAcquireError(None)) }
+    }
+
+    pub(crate) fn release(&self, permits: usize) {
+        let wakers = {
+            let mut state = self.state.lock();
+            state.available += signed(permits);
+            state.hand_over()
+        };
+        wake_all(wakers);
+    }
+
+    /// Sets how many there are in all. Nobody who holds a permit loses it.
+    pub(crate) fn resize(&self, total: usize) {
+        let wakers = {
+            let mut state = self.state.lock();
+            state.available += signed(total) - signed(state.total);
+            state.total = total;
+            state.hand_over()
+        };
+        wake_all(wakers);
+    }
+
+    fn add(&self, permits: usize) -> bool {
+        let wakers = {
+            let mut state = self.state.lock();
+            match state.total.checked_add(permits) {
+                Some(total) if total <= Semaphore::MAX_PERMITS => {
+                    state.total = total;
+                    state.available += signed(permits);
+                    state.hand_over()
+                }
+                _ => return false,
+            }
+        };
+        wake_all(wakers);
+        true
+    }
+
+    /// Takes held permits out of the world.
+    fn forget(&self, permits: usize) {
+        self.state.lock().total -= permits;
+    }
+
+    fn close(&self) {
+        let wakers = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            state.queue.notify_all()
+        };
+        wake_all(wakers);
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let state = self.state.lock();
+        Statistics {
+            total: state.total,
+            available: usize::try_from(state.available).unwrap_or(0),
+            borrowed: usize::try_from(signed(state.total) - state.available).unwrap_or(0),
+            waiting: state.queue.len(),
+        }
+    }
+}
+
+/// A wait for permits that its owner takes apart: the part that [`Acquire`] and others share.
+pub(crate) struct Waiting {
+    needed: usize,
+    key: Option<usize>,
+    done: bool,
+}
+
+impl Waiting {
+    pub(crate) fn new(needed: usize) -> Self {
+        Self { needed, key: None, done: false }
+    }
+
+    pub(crate) fn poll(&mut self, permits: &Permits, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
+        assert!(!self.done, "an acquire was polled after it had ended");
+        if self.key.is_none() {
+            if coop::poll_proceed(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let mut state = permits.state.lock();
+            let result = state.check(self.needed);
+            if result.is_err() || state.try_take(self.needed) {
+                self.done = true;
+                return Poll::Ready(result);
+            }
+        }
+        // User code: cloned before the lock, dropped after it.
+        let waker = cx.waker().clone();
+        let (poll, unused) = {
+            let mut state = permits.state.lock();
+            match self.key {
+                Some(key) if state.queue.is_notified(key) => {
+                    self.key = None;
+                    let result = match state.queue.remove(key) {
+                        Removed::Notified(Ask { granted: true, .. }) => Ok(()),
+                        _ => Err(AcquireError::CLOSED),
+                    };
+                    (Poll::Ready(result), Some(waker))
+                }
+                Some(key) => (Poll::Pending, Some(state.queue.update(key, waker))),
+                // The lock was released in between: asked once more before queueing.
+                None => match state.check(self.needed) {
+                    Err(error) => (Poll::Ready(Err(error)), Some(waker)),
+                    Ok(()) if state.try_take(self.needed) => (Poll::Ready(Ok(())), Some(waker)),
+                    Ok(()) => {
+                        self.key = Some(state.queue.push(Ask { needed: self.needed, granted: false }, waker));
+                        (Poll::Pending, None)
+                    }
+                },
+            }
+        };
+        drop(unused);
+        self.done = poll.is_ready();
+        poll
+    }
+
+    /// Leaves the queue. What had been handed over goes to the next.
+    pub(crate) fn leave(&mut self, permits: &Permits) {
+        let Some(key) = self.key.take() else { return };
+        let (removed, wakers) = {
+            let mut state = permits.state.lock();
+            let removed = state.queue.remove(key);
+            if let Removed::Notified(Ask { needed, granted: true }) = removed {
+                state.available += signed(needed);
+            }
+            // Subtle: also after leaving from the head unserved, since the next may need less.
+            (removed, state.hand_over())
+        };
+        drop(removed);
+        wake_all(wakers);
+    }
+}
+
+/// A number of permits that many share, given out in the order of asking.
+///
+/// First in, first out, whatever the numbers asked for: a small request doesn't overtake a large one that waits, and
+/// nobody takes a permit past those who wait. Dropping a waiter loses neither a permit nor the order.
+///
+/// A semaphore made with no permits is a gate: whoever asks waits until somebody [adds](Self::add_permits) some. Asking
+/// any other for more than it has in all is an error at once.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{Semaphore, task_group};
+/// use std::sync::Arc;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+///     let connections = Arc::new(Semaphore::new(2));
+///     for _ in 0..5 {
+///         let connections = connections.clone();
+///         g.spawn(async move {
+///             let _permit = connections.acquire().await.unwrap();
+///             // at most two tasks are here at a time
+///         });
+///     }
+/// }));
+/// ```
+pub struct Semaphore {
+    permits: Permits,
+}
+
+/// What a semaphore or a limiter has, and who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// How many permits there are in all.
+    pub total: usize,
+    /// How many anyone could take now.
+    pub available: usize,
+    /// How many are held, or handed over to somebody who hasn't seen them yet.
+    pub borrowed: usize,
+    /// How many wait.
+    pub waiting: usize,
+}
+
+impl Semaphore {
+    /// The largest number of permits that a semaphore can have.
+    pub const MAX_PERMITS: usize = usize::MAX >> 3;
+
+    /// Makes a semaphore with `permits` permits.
+    ///
+    /// # Panics
+    ///
+    /// Where there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    #[must_use]
+    #[track_caller]
+    pub fn new(permits: usize) -> Self {
+        assert!(permits <= Self::MAX_PERMITS, "a semaphore of {permits} permits: more than `Semaphore::MAX_PERMITS`");
+        Self { permits: Permits::new(permits) }
+    }
+
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError`] where the semaphore is closed, now or while it waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue. A permit that had been handed over goes to the next.
+    pub fn acquire(&self) -> Acquire<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Waits for `permits` permits at once.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError`] where the semaphore is closed, or was never to have as many.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::Semaphore;
+    ///
+    /// anyscope::run(anyscope::smol::Smol::new(), async {
+    ///     let memory = Semaphore::new(10);
+    ///     let buffers = memory.acquire_many(8).await.unwrap();
+    ///     assert_eq!(memory.statistics().available, 2);
+    ///     assert!(memory.acquire_many(11).await.unwrap_err().is_too_many());
+    ///     drop(buffers);
+    /// });
+    /// ```
+    pub fn acquire_many(&self, permits: usize) -> Acquire<'_> {
+        Acquire { semaphore: self, waiting: Waiting::new(permits) }
+    }
+
+    /// Takes a permit, if one is free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError`] where there is none, or the semaphore is closed.
+    pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquireError> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `permits` permits at once, if they are free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError`] where there aren't as many, never will be, or the semaphore is closed.
+    pub fn try_acquire_many(&self, permits: usize) -> Result<Permit<'_>, TryAcquireError> {
+        self.permits.try_acquire(permits)?;
+        Ok(Permit { semaphore: self, count: permits })
+    }
+
+    /// Waits for a permit that owns its semaphore, to be kept and sent anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::{Semaphore, task_group};
+    /// use std::sync::Arc;
+    ///
+    /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+    ///     let slots = Arc::new(Semaphore::new(4));
+    ///     let permit = slots.acquire_arc().await.unwrap();
+    ///     g.spawn(async move {
+    ///         let _permit = permit;
+    ///     });
+    /// }));
+    /// ```
+    pub fn acquire_arc(self: &Arc<Self>) -> AcquireArc {
+        self.acquire_many_arc(1)
+    }
+
+    /// Waits for `permits` permits that own their semaphore.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_many_arc(self: &Arc<Self>, permits: usize) -> AcquireArc {
+        AcquireArc { semaphore: self.clone(), waiting: Waiting::new(permits) }
+    }
+
+    /// Takes a permit that owns its semaphore, if one is free and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_arc(self: &Arc<Self>) -> Result<PermitArc, TryAcquireError> {
+        self.permits.try_acquire(1)?;
+        Ok(PermitArc { semaphore: self.clone(), count: 1 })
+    }
+
+    /// Adds permits, for those who wait first.
+    ///
+    /// # Panics
+    ///
+    /// Where there would be more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    #[track_caller]
+    pub fn add_permits(&self, permits: usize) {
+        assert!(self.permits.add(permits), "added {permits} permits: more than `Semaphore::MAX_PERMITS` in all");
+    }
+
+    /// Closes the semaphore: all who wait, and all who come, get an error. Permits that are held stay good.
+    ///
+    /// Who was handed a permit before the close, and hasn't seen it yet, gets it.
+    pub fn close(&self) {
+        self.permits.close();
+    }
+
+    /// Returns whether the semaphore is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.permits.state.lock().closed
+    }
+
+    /// Returns how many permits anyone could take now.
+    #[must_use]
+    pub fn available_permits(&self) -> usize {
+        self.statistics().available
+    }
+
+    /// Returns a snapshot of the semaphore.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.permits.statistics()
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").field("statistics", &self.statistics()).finish_non_exhaustive()
+    }
+}
+
+/// Permits of a semaphore, given back when they're dropped.
+#[must_use = "the permit is given back as soon as it is dropped"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: usize,
+}
+
+/// Permits that own their semaphore, given back when they're dropped.
+#[must_use = "the permit is given back as soon as it is dropped"]
+pub struct PermitArc {
+    semaphore: Arc<Semaphore>,
+    count: usize,
+}
+
+/// Waits for permits. Made by [`Semaphore::acquire`] and [`Semaphore::acquire_many`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Acquire<'a> {
+    semaphore: &'a Semaphore,
+    waiting: Waiting,
+}
+
+/// Waits for permits that own their semaphore. Made by [`Semaphore::acquire_arc`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcquireArc {
+    semaphore: Arc<Semaphore>,
+    waiting: Waiting,
+}
+
+macro_rules! permit {
+    ($permit:ident $(<$p:lifetime>)?, $acquire:ident $(<$a:lifetime>)?, $keep:expr) => {
+        impl $permit $(<$p>)? {
+            /// Returns how many permits these are.
+            #[must_use]
+            pub fn count(&self) -> usize {
+                self.count
+            }
+
+            /// Takes the permits out of the world: the semaphore has as many fewer from now on.
+            pub fn forget(mut self) {
+                self.semaphore.permits.forget(self.count);
+                self.count = 0;
+            }
+        }
+
+        impl Drop for $permit $(<$p>)? {
+            fn drop(&mut self) {
+                if self.count > 0 {
+                    self.semaphore.permits.release(self.count);
+                }
+            }
+        }
+
+        impl fmt::Debug for $permit $(<$p>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($permit)).field("count", &self.count).finish_non_exhaustive()
+            }
+        }
+
+        impl $(<$a>)? Future for $acquire $(<$a>)? {
+            type Output = Result<$permit $(<$a>)?, AcquireError>;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let Self { semaphore, waiting } = &mut *self;
+                waiting.poll(&semaphore.permits, cx).map_ok(|()| {
+                    let keep = $keep;
+                    $permit { semaphore: keep(semaphore), count: waiting.needed }
+                })
+            }
+        }
+
+        impl Drop for $acquire $(<$p>)? {
+            fn drop(&mut self) {
+                let Self { semaphore, waiting } = self;
+                waiting.leave(&semaphore.permits);
+            }
+        }
+
+        impl fmt::Debug for $acquire $(<$p>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($acquire)).field("permits", &self.waiting.needed).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+permit!(Permit<'_>, Acquire<'a>, |semaphore: &&'a Semaphore| *semaphore);
+permit!(PermitArc, AcquireArc, |semaphore: &Arc<Semaphore>| semaphore.clone());
+
+/// Why a permit couldn't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcquireError(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Closed,
+    TooMany,
+}
+
+impl AcquireError {
+    pub(crate) const CLOSED: Self = Self(Kind::Closed);
+    pub(crate) const TOO_MANY: Self = Self(Kind::TooMany);
+
+    /// Returns whether the semaphore is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0 == Kind::Closed
+    }
+
+    /// Returns whether more was asked for than the semaphore has in all.
+    #[must_use]
+    pub fn is_too_many(&self) -> bool {
+        self.0 == Kind::TooMany
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Closed => "the semaphore is closed",
+            Kind::TooMany => "more permits were asked for than the semaphore has in all",
+        })
+    }
+}
+
+impl Error for AcquireError {}
+
+/// Why a permit couldn't be had at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TryAcquireError(Option<AcquireError>);
+
+impl TryAcquireError {
+    /// Returns whether it would have had to wait.
+    #[must_use]
+    pub fn is_no_permits(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns whether the semaphore is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_some_and(|error| error.is_closed())
+    }
+
+    /// Returns whether more was asked for than the semaphore has in all.
+    #[must_use]
+    pub fn is_too_many(&self) -> bool {
+        self.0.is_some_and(|error| error.is_too_many())
+    }
+}
+
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str("no permit is free"),
+            Some(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for TryAcquireError {}
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

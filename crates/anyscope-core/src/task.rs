@@ -1,0 +1,220 @@
+//! [`Task`]: the handle to one child of a group.
+
+pub(crate) mod cell;
+
+use self::cell::Joinable;
+use crate::context;
+use crate::outcome::Outcome;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+/// A number that no other task of this process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(NonZeroU64);
+
+impl TaskId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Ordering: Relaxed; a counter that publishes nothing.
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX))
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which task: its id, its name if it has one, and where it was spawned.
+#[derive(Clone, Debug)]
+pub struct TaskRef {
+    id: TaskId,
+    name: Option<Cow<'static, str>>,
+    location: &'static Location<'static>,
+}
+
+impl TaskRef {
+    pub(crate) fn new(name: Option<Cow<'static, str>>, location: &'static Location<'static>) -> Self {
+        Self { id: TaskId::next(), name, location }
+    }
+
+    /// Returns the id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Returns the name that it was given.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns where it was spawned.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+}
+
+impl fmt::Display for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "task `{name}` (spawned at {})", self.location),
+            None => write!(f, "task {} (spawned at {})", self.id, self.location),
+        }
+    }
+}
+
+/// A handle to a child of a group: a future of its value.
+///
+/// The group owns the task: dropping the handle changes nothing, but that the value is dropped too.
+///
+/// # Panics
+///
+/// Awaiting a task that has no value, because it was cancelled by itself or its runtime is gone, panics and says why;
+/// [`outcome`](Self::outcome) tells without a panic. Where the awaiter is being cancelled too, as it is after a
+/// sibling's panic, it just never resumes. So is polling the handle again after it gave the value.
+///
+/// # Cancel safety
+///
+/// Nothing is lost by dropping a `&mut` borrow of the handle; the value is there for the next one who awaits it.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::task_group;
+///
+/// let sum = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+///     let one = g.spawn(async { 1 });
+///     let two = g.task("two").spawn(async { 2 });
+///     assert_eq!(two.name(), Some("two"));
+///     one.await + two.await
+/// }));
+/// assert_eq!(sum, 3);
+/// ```
+#[must_use = "the task runs whether or not it is awaited; to say that its value isn't wanted, drop the handle"]
+pub struct Task<T> {
+    cell: Arc<dyn Joinable<T>>,
+}
+
+impl<T> Task<T> {
+    pub(crate) fn new(cell: Arc<dyn Joinable<T>>) -> Self {
+        Self { cell }
+    }
+
+    /// Waits for the task and tells how it ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the handle, and with it the value. The task itself goes on.
+    pub fn outcome(self) -> TaskOutcome<T> {
+        TaskOutcome { task: self }
+    }
+
+    /// Asks the task to end. Its future is dropped on the executor; no code of it runs in this call.
+    ///
+    /// Returns whether this call was the first to cancel it. A task that has ended keeps its outcome.
+    #[track_caller]
+    pub fn cancel(&self) -> bool {
+        self.cell.cancel(None, Location::caller())
+    }
+
+    /// Asks the task to end, with a message for the [`Reason`](crate::Reason).
+    #[track_caller]
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
+        self.cell.cancel(Some(message.into()), Location::caller())
+    }
+
+    /// Returns whether the task has ended, in whatever way.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.cell.is_finished()
+    }
+
+    /// Returns the name that the task was given.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.cell.task().name()
+    }
+
+    /// Returns the task's id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.cell.task().id()
+    }
+
+    /// Returns where the task was spawned.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.cell.task().location()
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let why = match self.cell.poll_outcome(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Outcome::Completed(value)) => return Poll::Ready(value),
+            // Whoever cancelled the task is cancelling its awaiter as well, and drops it.
+            Poll::Ready(_) if context::scope().is_some_and(|scope| scope.is_cancelled_above()) => return Poll::Pending,
+            Poll::Ready(Outcome::Cancelled(reason)) => format!("was cancelled: {reason}"),
+            Poll::Ready(Outcome::Panicked(panic)) => panic.to_string(),
+            Poll::Ready(Outcome::RuntimeGone) => "was ended because its runtime went away".to_owned(),
+        };
+        panic!("awaited {}, which {why}", self.cell.task());
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        // A value of the user's, whose destructor runs here, outside of every lock.
+        drop(self.cell.detach());
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("id", &self.id().get())
+            .field("name", &self.name())
+            .field("finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for how a task ended. Made by [`Task::outcome`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct TaskOutcome<T> {
+    task: Task<T>,
+}
+
+impl<T> Future for TaskOutcome<T> {
+    type Output = Outcome<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<T>> {
+        self.task.cell.poll_outcome(cx)
+    }
+}
+
+impl<T> fmt::Debug for TaskOutcome<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskOutcome").field(&self.task).finish()
+    }
+}

@@ -1,0 +1,82 @@
+//! Structured concurrency on any async runtime.
+//!
+//! A library written on anyscope names no runtime; an application picks tokio, smol or async-std, and the same program
+//! means the same on each.
+//!
+//! ```
+//! use anyscope::task_group;
+//!
+//! async fn fetch(what: &'static str) -> usize {
+//!     what.len()
+//! }
+//!
+//! let (user, posts) = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+//!     let user = g.spawn(fetch("user"));
+//!     let posts = g.spawn(fetch("posts"));
+//!     (user.await, posts.await)
+//! }));
+//! assert_eq!((user, posts), (4, 5));
+//! ```
+//!
+//! # Which one?
+//!
+//! | you have | on the runtime's threads, `'static` | in the current task, may borrow |
+//! |---|---|---|
+//! | a few children, each its own thing | [`task_group`], [`try_task_group`] | [`gather`] and [`try_gather`] of a tuple |
+//! | many of a kind, results in order | [`gather`]`(..).parallel()` | [`gather`], [`try_gather`], with `.limit(n)` |
+//! | many of a kind, results as they come | `gather(..).parallel().for_each(..)` | `gather(..).for_each(..)` |
+//! | alternatives | spawn, then [`race`] the handles | [`race`], [`race_ok`] |
+//! | work that blocks a thread | [`unblock`], [`TaskGroup::spawn_blocking`] | |
+//! | something that takes too long | [`timeout`] around any of these | [`timeout`] around any of these |
+//! | somebody who may change their mind | [`CancelToken::run`] around any of these | [`CancelToken::run`] |
+//!
+//! # Where it runs
+//!
+//! Every function here uses the runtime around the caller: see [`Current`]. [`run`] enters one from a plain thread; an
+//! application that is on tokio, smol or async-std already just calls the functions. A library depends on this crate
+//! without features; features only make runtimes available, and exclude nothing.
+//!
+//! # What it doesn't do
+//!
+//! Children that borrow, run in parallel and don't block, all at once, can't be had soundly. Nothing waits inside a
+//! `Drop`; a poll that never returns and a blocking closure that runs can't be stopped. For a single task that nobody
+//! waits for, use your runtime's own spawn.
+
+#![forbid(unsafe_code)]
+
+mod current;
+mod names;
+
+pub use crate::current::{Current, CurrentSleep, set_default};
+pub use crate::names::*;
+
+/// anyscope on tokio.
+#[cfg(feature = "tokio")]
+pub mod tokio {
+    pub use anyscope_tokio::*;
+}
+
+/// anyscope on smol.
+#[cfg(feature = "smol")]
+pub mod smol {
+    pub use anyscope_smol::*;
+}
+
+/// anyscope on async-std. Legacy: async-std is discontinued upstream.
+#[cfg(feature = "async-std")]
+pub mod async_std {
+    pub use anyscope_async_std::*;
+}
+
+/// The futures that the functions and methods of this crate return, each named after where it comes from.
+pub mod futures {
+    pub use anyscope_core::futures::*;
+}
+
+#[doc(hidden)]
+pub mod _docs {
+    #![doc = include_str!("../docs/architecture.md")]
+    #![doc = include_str!("../docs/design.md")]
+    #![doc = include_str!("../docs/laws.md")]
+    #![doc = include_str!("../docs/glossary.md")]
+}

@@ -1,0 +1,419 @@
+//! The names that users type: the items of `anyscope_core`, for the runtime around the caller.
+
+use crate::Current;
+use anyscope_core as core;
+use core::futures::Sleep as CoreSleep;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use core::{
+    AcquireError, Cancelled, Closed, DropGuard, DynRuntime, Elapsed, Failure, Gatherable, GroupError, Limiter,
+    LimiterPermit, MissedTicks, Outcome, Panic, Permit, PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime,
+    RuntimeError, Semaphore, Statistics, Task, TaskId, TaskRef, TryAcquireError, TryGatherable, blocking_limiter,
+    cancelled, drained, is_cancelled, race, race_ok, run, yield_now,
+};
+
+/// See [`anyscope_core::TaskGroup`].
+pub type TaskGroup = core::TaskGroup<Current>;
+/// See [`anyscope_core::TryTaskGroup`].
+pub type TryTaskGroup<E> = core::TryTaskGroup<E, Current>;
+/// See [`anyscope_core::GroupHandle`].
+pub type GroupHandle = core::GroupHandle<Current>;
+/// See [`anyscope_core::TryGroupHandle`].
+pub type TryGroupHandle<E> = core::TryGroupHandle<E, Current>;
+/// See [`anyscope_core::Builder`].
+pub type Builder = core::Builder<Current>;
+/// See [`anyscope_core::CancelToken`].
+pub type CancelToken = core::CancelToken<Current>;
+/// See [`anyscope_core::Timeout`].
+pub type Timeout<F> = core::Timeout<F, Current>;
+/// See [`anyscope_core::futures::Sleep`].
+pub type Sleep = CoreSleep<Current>;
+/// See [`anyscope_core::Interval`].
+pub type Interval = core::Interval<Current>;
+/// See [`anyscope_core::Unblock`].
+pub type Unblock<T> = core::Unblock<T, Current>;
+
+/// Opens a group, runs `body` with it, and returns the body's value after every child has ended.
+///
+/// The children run on the runtime, in parallel where it has threads for them; their outputs are values, an `Err`
+/// among them: for a group that an error ends, see [`try_task_group`]. Where a child panics, the body and the other
+/// children are cancelled, and the panic goes on in the caller after all of them have ended.
+///
+/// # Cancel safety
+///
+/// Dropping the future destroys every idle child before the drop returns. A child in the middle of a poll on another
+/// thread is destroyed when that poll returns; the group around, or [`run`](run), waits for that.
+///
+/// # Panics
+///
+/// With a child's panic, or the body's. At the first poll, outside of any runtime.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::task_group;
+///
+/// let (user, posts) = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+///     let user = g.spawn(async { "ann" });
+///     let posts = g.spawn(async { vec!["hello"] });
+///     (user.await, posts.await)
+/// }));
+/// assert_eq!((user, posts.len()), ("ann", 1));
+/// ```
+///
+/// The group can't be carried out of its body:
+///
+/// ```compile_fail
+/// let escaped = anyscope::task_group(async |g| g);
+/// ```
+#[track_caller]
+pub fn task_group<F, T>(body: F) -> impl Future<Output = T>
+where
+    F: AsyncFnOnce(&TaskGroup) -> T,
+{
+    core::task_group(body)
+}
+
+/// Opens a group that the first error ends, runs `body` with it, and returns the body's value after every child has
+/// ended.
+///
+/// The first `Err`, of a child or of the body, cancels the children and the body.
+///
+/// # Errors
+///
+/// [`GroupError`], with the error that came first and all that came after it, each with its task.
+///
+/// # Cancel safety
+///
+/// As [`task_group`].
+///
+/// # Panics
+///
+/// As [`task_group`]. A panic goes before the errors, which are dropped then.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::try_task_group;
+///
+/// let parse = |text: &'static str| async move { text.parse::<i32>() };
+/// let total = anyscope::run(anyscope::smol::Smol::new(), try_task_group(async |g| {
+///     let one = g.spawn(parse("1"));
+///     let two = g.spawn(parse("2"));
+///     Ok(one.await + two.await)
+/// }));
+/// assert_eq!(total.unwrap(), 3);
+/// ```
+#[track_caller]
+pub fn try_task_group<F, T, E>(body: F) -> impl Future<Output = Result<T, GroupError<E>>>
+where
+    F: AsyncFnOnce(&TryTaskGroup<E>) -> Result<T, E>,
+    E: Send + 'static,
+{
+    core::try_task_group(body)
+}
+
+/// Waits for all futures and returns their values in the order of the input.
+///
+/// An iterator or a collection gives a `Vec`, a tuple a tuple. The futures run in the current task, side by side, and
+/// may borrow; [`parallel`](core::Gather::parallel) puts them on the runtime's threads. The input is pulled as there is room:
+/// see [`limit`](core::Gather::limit). Outputs are values, an `Err` among them: see [`try_gather`] for the other way.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops every future in it and the values so far.
+///
+/// # Panics
+///
+/// With a panic of one of the futures, after the others have been dropped.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::gather;
+///
+/// async fn double(n: &u32) -> u32 {
+///     n * 2
+/// }
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let numbers = vec![1, 2, 3];
+///     assert_eq!(gather(numbers.iter().map(double)).limit(2).await, [2, 4, 6]);
+///     assert_eq!(gather((double(&1), async { "b" })).await, (2, "b"));
+/// });
+/// ```
+#[track_caller]
+pub fn gather<M, G: Gatherable<Current, M>>(futures: G) -> G::Gather {
+    core::gather(futures)
+}
+
+/// Waits for all futures and returns their `Ok` values in the order of the input, or the first `Err`.
+///
+/// The first `Err` drops the rest. Everything else is as with [`gather`].
+///
+/// # Errors
+///
+/// The first error in time.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops every future in it and the values so far.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::try_gather;
+///
+/// async fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     assert_eq!(try_gather(["1", "2"].map(parse)).await, Ok(vec![1, 2]));
+///     assert!(try_gather((parse("1"), parse("two"))).await.is_err());
+/// });
+/// ```
+#[track_caller]
+pub fn try_gather<M, G: TryGatherable<Current, M>>(futures: G) -> G::Gather {
+    core::try_gather(futures)
+}
+
+/// Runs a future for at most `duration`, counted from the first poll.
+///
+/// A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
+/// bounds the deadlines of everything inside. `Duration::ZERO` polls the future once; `Duration::MAX` never ends it.
+///
+/// # Errors
+///
+/// [`Elapsed`], after the future has been dropped. Where a scope around is cancelled or past its deadline too, that
+/// one reports.
+///
+/// # Panics
+///
+/// At the first poll, outside of any runtime, and where the runtime was built without timers.
+///
+/// # Cancel safety
+///
+/// As safe as the future that it runs.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{sleep, timeout};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     assert_eq!(timeout(Duration::from_secs(5), async { 1 }).await, Ok(1));
+///     assert!(timeout(Duration::from_millis(1), sleep(Duration::from_secs(60))).await.is_err());
+/// });
+/// ```
+#[track_caller]
+pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
+    core::timeout(duration, future)
+}
+
+/// Runs a future until `at` at the latest. See [`timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`], after the future has been dropped.
+///
+/// # Panics
+///
+/// As [`timeout`] does.
+///
+/// # Cancel safety
+///
+/// As safe as the future that it runs.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{now, timeout_at};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let at = now() + Duration::from_secs(5);
+///     assert_eq!(timeout_at(at, async { 1 }).await, Ok(1));
+/// });
+/// ```
+#[track_caller]
+pub fn timeout_at<F: Future>(at: Instant, future: F) -> Timeout<F> {
+    core::timeout_at(at, future)
+}
+
+/// Waits for `duration`, counted from the first poll.
+///
+/// Never early by the runtime's clock; `Duration::MAX` waits for ever.
+///
+/// # Panics
+///
+/// At the first poll, outside of any runtime, and where the runtime was built without timers.
+///
+/// # Cancel safety
+///
+/// Nothing is lost when the future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let before = anyscope::now();
+///     anyscope::sleep(Duration::from_millis(2)).await;
+///     assert!(anyscope::now() - before >= Duration::from_millis(2));
+/// });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    core::sleep(duration)
+}
+
+/// Waits until `at`. See [`sleep`].
+///
+/// # Panics
+///
+/// As [`sleep`] does.
+///
+/// # Cancel safety
+///
+/// Nothing is lost when the future is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let at = anyscope::now() + Duration::from_millis(2);
+///     anyscope::sleep_until(at).await;
+///     assert!(anyscope::now() >= at);
+/// });
+/// ```
+pub fn sleep_until(at: Instant) -> Sleep {
+    core::sleep_until(at)
+}
+
+/// Makes ticks, `period` apart; the first at once.
+///
+/// A tick that is late because nobody waited for it comes at once, and the schedule stays what it was: see
+/// [`MissedTicks`] for other ways.
+///
+/// # Panics
+///
+/// Where `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let mut ticks = anyscope::interval(Duration::from_millis(2));
+///     let first = ticks.tick().await;
+///     let second = ticks.tick().await;
+///     assert_eq!(second - first, Duration::from_millis(2));
+/// });
+/// ```
+#[must_use]
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    core::interval(period)
+}
+
+/// Returns the time by the clock of the runtime around the caller.
+///
+/// # Panics
+///
+/// Outside of any runtime.
+///
+/// # Examples
+///
+/// ```
+/// let then = anyscope::run(anyscope::smol::Smol::new(), async { anyscope::now() });
+/// # let _ = then;
+/// ```
+#[must_use]
+#[track_caller]
+pub fn now() -> Instant {
+    core::now::<Current>()
+}
+
+/// Returns how long it is to the nearest deadline around the caller: zero once it has passed, `None` where there is none.
+///
+/// # Panics
+///
+/// Outside of any runtime, where there is a deadline.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{remaining, timeout};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     assert_eq!(remaining(), None);
+///     let hour = Duration::from_secs(3600);
+///     let left = timeout(hour, async { remaining() }).await.unwrap();
+///     assert!(left.unwrap() <= hour);
+/// });
+/// ```
+#[must_use]
+#[track_caller]
+pub fn remaining() -> Option<Duration> {
+    core::remaining::<Current>()
+}
+
+/// Runs a closure that blocks on the runtime's pool for such work, and waits for its result.
+///
+/// At most as many run at a time as the limiter lets in: [`blocking_limiter`], unless
+/// [another](core::Unblock::limiter) is given. The deadline and the scope of the caller are carried into the closure, where
+/// [`remaining`](remaining) and [`is_cancelled`](is_cancelled) tell of them.
+///
+/// A closure that runs can't be stopped. So a caller that is cancelled, or whose time is up, first waits for it, and
+/// keeps its result: late but done is done. [`abandon_on_cancel`](core::Unblock::abandon_on_cancel) lets go of it instead.
+///
+/// # Panics
+///
+/// With a panic of the closure. Where the runtime went away before the closure could run.
+///
+/// # Cancel safety
+///
+/// Before the closure has started, dropping the future drops the closure unrun. Afterwards the closure runs to its end
+/// and its result is dropped; the group around, or [`run`](run), waits for that.
+///
+/// # Examples
+///
+/// ```
+/// let sum: u64 = anyscope::run(anyscope::smol::Smol::new(), async {
+///     anyscope::unblock(|| (1..=1000).sum()).await
+/// });
+/// assert_eq!(sum, 500_500);
+/// ```
+pub fn unblock<F, T>(f: F) -> Unblock<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    core::unblock(f)
+}
+
+/// Turns a function that blocks into one that is async, so that both kinds mix.
+///
+/// Each call is an [`unblock`], with what that says.
+///
+/// # Examples
+///
+/// ```
+/// let parse = anyscope::blocking(|text: &'static str| text.len());
+/// assert_eq!(anyscope::run(anyscope::smol::Smol::new(), async { parse("four").await }), 4);
+/// ```
+pub fn blocking<F, A, T>(f: F) -> impl Fn(A) -> Unblock<T> + Clone + Send + Sync
+where
+    F: Fn(A) -> T + Send + Sync + 'static,
+    A: Send + 'static,
+    T: Send + 'static,
+{
+    core::blocking(f)
+}

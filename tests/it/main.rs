@@ -1,0 +1,3 @@
+//! Tests across the crates, one module for each concept.
+
+mod programs;

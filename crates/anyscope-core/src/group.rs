@@ -142,7 +142,6 @@ impl<R: Runtime> TaskGroup<R> {
     /// }));
     /// assert_eq!(sum, 10);
     /// ```
-    #[must_use]
     pub fn builder() -> Builder<R> {
         Builder { limit: usize::MAX, name: None, runtime: PhantomData }
     }

@@ -348,7 +348,7 @@ where
     ///
     /// let mut seen = Vec::new();
     /// anyscope::run(anyscope::smol::Smol::new(), async {
-    ///     gather([async {}, async {}].into_iter().map(|f| f)).on_progress(|p| seen.push((p.finished, p.total))).await
+    ///     gather([1, 2].map(|n| async move { n })).on_progress(|p| seen.push((p.finished, p.total))).await
     /// });
     /// assert_eq!(seen, [(1, Some(2)), (2, Some(2))]);
     /// ```

@@ -186,9 +186,8 @@ impl Wreck {
             CLEARING.with(|clearing| clearing.borrow_mut().1.push(self));
         } else {
             self.destroy();
-            while depth == 1 {
-                let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().1.pop()) else { break };
-                wreck.destroy();
+            if depth == 1 {
+                Self::destroy_put_off();
             }
         }
         CLEARING.with(|clearing| clearing.borrow_mut().0 -= 1);
@@ -203,6 +202,12 @@ impl Wreck {
                 *depth
             })
             .ok()
+    }
+
+    fn destroy_put_off() {
+        while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().1.pop()) {
+            wreck.destroy();
+        }
     }
 
     fn destroy(self) {

@@ -1,1 +1,39 @@
-//! x
+//! The laws of anyscope as a test suite that any runtime can run.
+//!
+//! An adapter's whole test is one line, which declares one `#[test]` for each check, so that a failure names the law
+//! and the runtime:
+//!
+//! ```ignore
+//! anyscope_conformance::suite!(anyscope_tokio::Tokio::new());
+//! ```
+//!
+//! A check that a runtime can't keep is declared with the reason. It is run all the same, shown with its reason, and
+//! fails when it passes after all:
+//!
+//! ```ignore
+//! anyscope_conformance::suite!(MyRuntime::new(), not_kept: {
+//!     a_sleep_is_never_early: "its clock has a grain of a minute",
+//! });
+//! ```
+//!
+//! The checks are plain functions, one module for each area of the laws; [`CHECKS`] lists them with their laws.
+
+#![forbid(unsafe_code)]
+
+pub mod blocking;
+pub mod cancel;
+pub mod collect;
+pub mod failure;
+pub mod lifetime;
+pub mod runtime;
+pub mod sync;
+pub mod time;
+
+mod checks;
+mod harness;
+mod support;
+
+pub use checks::CHECKS;
+#[doc(hidden)]
+pub use harness::check;
+pub use harness::Check;

@@ -107,7 +107,6 @@ impl fmt::Display for TaskRef {
 /// }));
 /// assert_eq!(sum, 3);
 /// ```
-#[must_use = "the task runs whether or not it is awaited; to say that its value isn't wanted, drop the handle"]
 pub struct Task<T> {
     cell: Arc<dyn Joinable<T>>,
 }

@@ -73,10 +73,6 @@ pub mod futures {
     pub use anyscope_core::futures::*;
 }
 
+// The pages of `docs`, so that their examples are compiled and run.
 #[doc(hidden)]
-pub mod _docs {
-    #![doc = include_str!("../docs/architecture.md")]
-    #![doc = include_str!("../docs/design.md")]
-    #![doc = include_str!("../docs/laws.md")]
-    #![doc = include_str!("../docs/glossary.md")]
-}
+pub mod _docs;

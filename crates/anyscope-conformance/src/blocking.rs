@@ -1,0 +1,1 @@
+//! Laws 27 and 28: work that blocks a thread.

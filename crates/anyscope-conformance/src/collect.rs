@@ -1,0 +1,1 @@
+//! Laws 21 to 23: gathers and races.

@@ -1,0 +1,1 @@
+//! Laws 18 to 20: errors and panics.

@@ -1,0 +1,1 @@
+//! Laws 24 to 26: permits.

@@ -1,0 +1,1 @@
+//! Laws 15 to 17: deadlines and sleeps.

@@ -1,0 +1,10 @@
+//! The pages of the project's `docs` folder.
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+#[doc = include_str!("../docs/glossary.md")]
+pub mod glossary {}
+#[doc = include_str!("../docs/laws.md")]
+pub mod laws {}

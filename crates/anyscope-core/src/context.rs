@@ -99,6 +99,11 @@ pub(crate) fn task() -> Option<TaskRef> {
     find(|frame| frame.task.clone())
 }
 
+/// Whether anything of this crate polls the caller.
+pub(crate) fn is_inside() -> bool {
+    FRAMES.try_with(|frames| !frames.borrow().is_empty()).unwrap_or(false)
+}
+
 /// The nearest deadline around.
 pub(crate) fn deadline() -> Option<Instant> {
     FRAMES.try_with(|frames| frames.borrow().last().and_then(|frame| frame.deadline)).ok().flatten()

@@ -2,7 +2,10 @@
 //!
 //! A thread counts what its futures got without waiting. At the 128th it makes the one at hand wait for one turn of
 //! the runtime. The count starts anew with each turn it forces, so nothing has to reset it at the start of a poll.
+//! Only what is polled inside of a group, a `run`, a timeout or a token is counted: a future that is polled by hand
+//! gets what is there.
 
+use crate::context;
 use crate::sync::thread_local;
 use std::cell::Cell;
 use std::task::{Context, Poll};
@@ -17,6 +20,9 @@ thread_local! {
 /// Whether the caller may go on. Where not, it has been woken already and is to return `Pending`.
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     let Ok(spent) = SPENT.try_with(Cell::get) else { return Poll::Ready(()) };
+    if !context::is_inside() {
+        return Poll::Ready(());
+    }
     if spent < BUDGET {
         SPENT.with(|count| count.set(spent + 1));
         return Poll::Ready(());

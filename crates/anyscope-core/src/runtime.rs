@@ -34,7 +34,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         runtime.downcast_ref::<Self>().cloned()
     }
 
-    /// Returns the runtime without its type.
+    /// Returns the runtime without its type, as a group keeps it.
+    ///
+    /// A handle that keeps its runtime alive has to give one here that doesn't: the runtime keeps drivers, drivers keep
+    /// their group, and the group keeps this.
     fn into_dyn(self) -> DynRuntime {
         DynRuntime::new(self)
     }

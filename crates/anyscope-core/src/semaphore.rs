@@ -158,61 +158,89 @@ impl Permits {
 /// A wait for permits that its owner takes apart: the part that [`Acquire`] and others share.
 pub(crate) struct Waiting {
     needed: usize,
-    key: Option<usize>,
+    place: Place,
     done: bool,
+}
+
+/// Where one who asks for permits stands.
+enum Place {
+    /// Not asked yet, or through.
+    Outside,
+    Queued(usize),
+    /// Has the permits, and gives way to others before it goes on.
+    Served,
 }
 
 impl Waiting {
     pub(crate) fn new(needed: usize) -> Self {
-        Self { needed, key: None, done: false }
+        Self { needed, place: Place::Outside, done: false }
     }
 
     pub(crate) fn poll(&mut self, permits: &Permits, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
         assert!(!self.done, "an acquire was polled after it had ended");
-        if self.key.is_none() {
-            if coop::poll_proceed(cx).is_pending() {
-                return Poll::Pending;
-            }
+        if let Place::Outside = self.place {
             let mut state = permits.state.lock();
             let result = state.check(self.needed);
-            if result.is_err() || state.try_take(self.needed) {
+            if result.is_err() {
                 self.done = true;
                 return Poll::Ready(result);
             }
+            if state.try_take(self.needed) {
+                self.place = Place::Served;
+            }
         }
+        if let Place::Served = self.place {
+            // The permits are taken first, so that giving way costs no place in the order.
+            if coop::poll_proceed(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.place = Place::Outside;
+            self.done = true;
+            return Poll::Ready(Ok(()));
+        }
+        let poll = self.poll_queue(permits, cx);
+        self.done = poll.is_ready();
+        poll
+    }
+
+    fn poll_queue(&mut self, permits: &Permits, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
         // User code: cloned before the lock, dropped after it.
         let waker = cx.waker().clone();
         let (poll, unused) = {
             let mut state = permits.state.lock();
-            match self.key {
-                Some(key) if state.queue.is_notified(key) => {
-                    self.key = None;
+            match self.place {
+                Place::Queued(key) if state.queue.is_notified(key) => {
+                    self.place = Place::Outside;
                     let result = match state.queue.remove(key) {
                         Removed::Notified(Ask { granted: true, .. }) => Ok(()),
                         _ => Err(AcquireError::CLOSED),
                     };
                     (Poll::Ready(result), Some(waker))
                 }
-                Some(key) => (Poll::Pending, Some(state.queue.update(key, waker))),
+                Place::Queued(key) => (Poll::Pending, Some(state.queue.update(key, waker))),
                 // The lock was released in between: asked once more before queueing.
-                None => match state.check(self.needed) {
+                _ => match state.check(self.needed) {
                     Err(error) => (Poll::Ready(Err(error)), Some(waker)),
                     Ok(()) if state.try_take(self.needed) => (Poll::Ready(Ok(())), Some(waker)),
                     Ok(()) => {
-                        self.key = Some(state.queue.push(Ask { needed: self.needed, granted: false }, waker));
+                        let ask = Ask { needed: self.needed, granted: false };
+                        self.place = Place::Queued(state.queue.push(ask, waker));
                         (Poll::Pending, None)
                     }
                 },
             }
         };
         drop(unused);
-        self.done = poll.is_ready();
         poll
     }
 
     /// Leaves the queue. What had been handed over goes to the next.
     pub(crate) fn leave(&mut self, permits: &Permits) {
-        let Some(key) = self.key.take() else { return };
+        let key = match std::mem::replace(&mut self.place, Place::Outside) {
+            Place::Outside => return,
+            Place::Served => return permits.release(self.needed),
+            Place::Queued(key) => key,
+        };
         let (removed, wakers) = {
             let mut state = permits.state.lock();
             let removed = state.queue.remove(key);

@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use anyscope_core::{Driver, Job, Runtime, RuntimeError};
+use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError};
 use async_executor::Executor;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use std::{env, thread};
@@ -23,7 +23,9 @@ pub struct Smol {
 
 #[derive(Clone, Debug)]
 struct Owned {
-    executor: Arc<Executor<'static>>,
+    executor: Weak<Executor<'static>>,
+    /// Keeps the executor for who holds the handle; a group's handle doesn't, since the executor keeps the group.
+    keep: Option<Arc<Executor<'static>>>,
     threads: usize,
 }
 
@@ -39,7 +41,8 @@ impl Smol {
     #[must_use]
     pub fn with_executor(executor: Arc<Executor<'static>>) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { owned: Some(Owned { executor, threads }) }
+        let owned = Owned { executor: Arc::downgrade(&executor), keep: Some(executor), threads };
+        Self { owned: Some(owned) }
     }
 
     /// Tells how many threads run the executor that was given: at most so many children of a group are polled at a
@@ -67,10 +70,22 @@ impl Runtime for Smol {
         Some(Self::new())
     }
 
+    fn into_dyn(mut self) -> DynRuntime {
+        if let Some(owned) = &mut self.owned {
+            owned.keep = None;
+        }
+        DynRuntime::new(self)
+    }
+
     fn spawn(&self, driver: Driver) {
         match &self.owned {
-            Some(owned) => owned.executor.spawn(driver).detach(),
             None => smol::spawn(driver).detach(),
+            // An executor that is gone drops the driver, which ends the children.
+            Some(owned) => {
+                if let Some(executor) = owned.executor.upgrade() {
+                    executor.spawn(driver).detach();
+                }
+            }
         }
     }
 
@@ -88,8 +103,11 @@ impl Runtime for Smol {
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         match &self.owned {
-            Some(owned) => async_io::block_on(owned.executor.run(future)),
             None => async_io::block_on(future),
+            Some(owned) => match owned.executor.upgrade() {
+                Some(executor) => async_io::block_on(executor.run(future)),
+                None => panic!("the executor that this runtime was made with is gone"),
+            },
         }
     }
 

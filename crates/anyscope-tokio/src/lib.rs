@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use anyscope_core::{Driver, Job, Runtime, RuntimeError};
+use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -121,6 +121,10 @@ impl Runtime for Tokio {
 
     fn detect() -> Option<Self> {
         Self::current()
+    }
+
+    fn into_dyn(self) -> DynRuntime {
+        DynRuntime::new(Self::from_handle(self.handle().clone()))
     }
 
     fn spawn(&self, driver: Driver) {

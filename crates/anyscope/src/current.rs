@@ -1,6 +1,7 @@
 //! [`Current`]: the runtime around the caller.
 
 use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError, Sleep};
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -35,7 +36,8 @@ enum Kind {
     Other(DynRuntime),
 }
 
-static DEFAULT: OnceLock<Current> = OnceLock::new();
+/// The default, and the value that keeps it alive.
+static DEFAULT: OnceLock<(Current, Box<dyn Any + Send + Sync>)> = OnceLock::new();
 
 /// Chooses the runtime for calls that have none around them. The first choice stays; returns whether this was it.
 ///
@@ -47,7 +49,8 @@ static DEFAULT: OnceLock<Current> = OnceLock::new();
 /// anyscope::set_default(anyscope::smol::Smol::new());
 /// ```
 pub fn set_default<R: Runtime>(runtime: R) -> bool {
-    DEFAULT.set(Current::of(&runtime.into_dyn())).is_ok()
+    let current = Current::of(&runtime.clone().into_dyn());
+    DEFAULT.set((current, Box::new(runtime))).is_ok()
 }
 
 impl Current {
@@ -133,7 +136,7 @@ impl Runtime for Current {
         if anyscope_async_std::AsyncStd::is_around() {
             return Some(Self(Kind::AsyncStd(anyscope_async_std::AsyncStd::new())));
         }
-        if let Some(chosen) = DEFAULT.get() {
+        if let Some((chosen, _)) = DEFAULT.get() {
             return Some(chosen.clone());
         }
         #[cfg(feature = "smol")]

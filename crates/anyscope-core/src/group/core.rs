@@ -96,7 +96,7 @@ pub(crate) enum Admission {
 pub(super) enum Next {
     Run(Arc<dyn Member>),
     /// Nothing is ready; the driver's waker is kept.
-    Idle(Option<Waker>),
+    Idle,
     /// The group is over.
     Finish,
 }
@@ -404,26 +404,33 @@ impl GroupCore {
         ending.go(self);
     }
 
-    /// What the driver `id` is to do; `waker` is kept where there is nothing.
-    pub(super) fn next(&self, id: usize, waker: &Waker) -> Next {
-        let kept = waker.clone();
-        let mut state = self.state.lock();
-        let stale = state.forget_idle(id);
-        let next = if let Some(member) = state.ready.pop_front() {
-            Next::Run(member)
-        } else if state.phase == Phase::Ended {
-            state.drivers -= 1;
-            Next::Finish
-        } else {
-            state.idle.push((id, kept));
-            return {
-                drop(state);
-                Next::Idle(stale)
-            };
-        };
-        drop(state);
+    /// The driver `id` is being polled, whatever it was woken by.
+    pub(super) fn driver_polled(&self, id: usize) {
+        let stale = self.state.lock().forget_idle(id);
         drop(stale);
-        drop(kept);
+    }
+
+    /// A child that is ready.
+    pub(super) fn pop(&self) -> Option<Arc<dyn Member>> {
+        self.state.lock().ready.pop_front()
+    }
+
+    /// What the driver `id` is to do that found nothing ready; its waker is kept where there still is nothing.
+    pub(super) fn park(&self, id: usize, waker: &Waker) -> Next {
+        let kept = waker.clone();
+        let (next, unused) = {
+            let mut state = self.state.lock();
+            if let Some(member) = state.ready.pop_front() {
+                (Next::Run(member), Some(kept))
+            } else if state.phase == Phase::Ended {
+                state.drivers -= 1;
+                (Next::Finish, Some(kept))
+            } else {
+                state.idle.push((id, kept));
+                (Next::Idle, None)
+            }
+        };
+        drop(unused);
         next
     }
 

@@ -36,13 +36,12 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.group.driver_polled(self.id);
         for _ in 0..POLLS {
-            match self.group.next(self.id, cx.waker()) {
+            let next = self.group.pop().map_or_else(|| self.group.park(self.id, cx.waker()), Next::Run);
+            match next {
                 Next::Run(member) => member.run(),
-                Next::Idle(stale) => {
-                    drop(stale);
-                    return Poll::Pending;
-                }
+                Next::Idle => return Poll::Pending,
                 Next::Finish => {
                     self.finished = true;
                     return Poll::Ready(());

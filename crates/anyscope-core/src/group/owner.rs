@@ -153,8 +153,8 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
         let Some(members) = self.group.abandon() else { return };
+        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
         self.group.whole.cancel(&reason);
         Wreck { group: self.group.clone(), members, reason, held: None }.clear();
     }

@@ -1,3 +1,4 @@
 //! Tests across the crates, one module for each concept.
 
 mod programs;
+mod tidy;

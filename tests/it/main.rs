@@ -1,4 +1,5 @@
 //! Tests across the crates, one module for each concept.
 
 mod programs;
+mod storm;
 mod tidy;

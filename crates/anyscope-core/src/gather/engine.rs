@@ -52,9 +52,12 @@ pub struct InTask(());
 pub struct OnRuntime(());
 
 /// Who polls the futures: [`InTask`] or [`OnRuntime`].
-pub trait Mode<F: Future> {
+///
+/// The pool's type asks nothing of the futures; only the impls of [`Pool`] do. A bound here would have to be proved
+/// wherever the compiler asks whether a future that awaits a gather is `Send`, and there it has forgotten lifetimes.
+pub trait Mode {
     #[doc(hidden)]
-    type Pool<R: Runtime>: Pool<F>;
+    type Pool<F: Future, R: Runtime>;
 }
 
 /// Futures in progress.
@@ -72,8 +75,8 @@ pub trait Pool<F: Future> {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-impl<F: Future> Mode<F> for InTask {
-    type Pool<R: Runtime> = Set<F>;
+impl Mode for InTask {
+    type Pool<F: Future, R: Runtime> = Set<F>;
 }
 
 impl<F: Future> Pool<F> for Set<F> {
@@ -104,12 +107,8 @@ impl<F: Future> Pool<F> for Set<F> {
     }
 }
 
-impl<F> Mode<F> for OnRuntime
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    type Pool<R: Runtime> = Spawned<F::Output, R>;
+impl Mode for OnRuntime {
+    type Pool<F: Future, R: Runtime> = Spawned<F::Output, R>;
 }
 
 /// A group whose children's values come back by their index.
@@ -207,7 +206,7 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
 {
     input: Fuse<I>,
     limit: usize,
@@ -221,9 +220,9 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
 {
-    pool: Option<M::Pool<R>>,
+    pool: Option<M::Pool<F, R>>,
     total: Option<usize>,
     started: usize,
     finished: usize,
@@ -262,7 +261,8 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
+    M::Pool<F, R>: Pool<F>,
     N: FnMut(Progress),
 {
     /// At most this many are in progress; none is pulled from the input before there is room.
@@ -328,7 +328,7 @@ where
     pub fn timeout_each(self, duration: Duration) -> Gather<TimeoutEach<Fuse<I>, R, P>, OrLate<F, R, P>, R, P, M, N>
     where
         P: Late<F::Output> + Policy<<P as Late<F::Output>>::Output>,
-        M: Mode<OrLate<F, R, P>>,
+        M::Pool<OrLate<F, R, P>, R>: Pool<OrLate<F, R, P>>,
     {
         Gather {
             input: TimeoutEach { input: self.input, duration, types: PhantomData }.fuse(),
@@ -367,6 +367,9 @@ where
     /// One value is handed over at a time. Those that have ended and wait for it count towards the
     /// [`limit`](Self::limit), so that memory is bounded by it, however slow the consumer and however long the input.
     /// With [`try_gather`](super::try_gather) the first `Err` ends it, and drops what the consumer was doing.
+    ///
+    /// To spawn a task that awaits this, let the closure own what it touches (`async move |index, value| ..` with a
+    /// sender or an `Arc`): the compiler can't see yet that the future of an async closure that borrows is `Send`.
     ///
     /// # Cancel safety
     ///
@@ -489,7 +492,8 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
+    M::Pool<F, R>: Pool<F>,
 {
     fn new() -> Self {
         Self {
@@ -522,7 +526,7 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
 {
 }
 
@@ -532,7 +536,8 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
+    M::Pool<F, R>: Pool<F>,
     N: FnMut(Progress),
 {
     type Output = P::Output<Vec<P::Value>>;
@@ -578,7 +583,7 @@ where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
-    M: Mode<F>,
+    M: Mode,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gather")

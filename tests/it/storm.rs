@@ -9,7 +9,7 @@ use anyscope::tokio::Tokio;
 use anyscope::{CancelToken, Limiter, Runtime, Semaphore, TaskGroup, gather, race, task_group, timeout, try_gather};
 use std::env;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,7 +88,7 @@ fn grow(mut dice: Dice, depth: u32, world: Arc<World>) -> Branch {
                 let job = anyscope::unblock(move || drop(Member::of(&inside))).limiter(&world.limiter);
                 if dice.roll(2) == 0 { job.await } else { job.abandon_on_cancel().await }
             }
-            6 => panic_any(Thrown),
+            6 => resume_unwind(Box::new(Thrown)),
             7 | 8 => {
                 let twigs = twigs(&mut dice);
                 let limit = 1 + dice.roll(3) as usize;
@@ -178,16 +178,22 @@ fn storm<R: Runtime>(runtime: impl Fn() -> R) {
         let branches: Vec<_> = (0..3).map(|_| grow(dice.split(), 4, world.clone())).collect();
         let cancel = dice.roll(4) == 0;
         let inside = world.clone();
-        anyscope::run(runtime(), async move {
-            let branches = gather(branches.into_iter().map(weather));
-            gather((branches, async {
-                if cancel {
-                    anyscope::sleep(Duration::from_micros(300)).await;
-                    inside.token.cancel();
-                }
-            }))
-            .await;
-        });
+        let run = || {
+            anyscope::run(runtime(), async move {
+                let branches = gather(branches.into_iter().map(weather));
+                gather((branches, async {
+                    if cancel {
+                        anyscope::sleep(Duration::from_micros(300)).await;
+                        inside.token.cancel();
+                    }
+                }))
+                .await;
+            });
+        };
+        // A panic whose owner was dropped before it could be resumed there comes out here.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+            assert!(payload.is::<Thrown>(), "seed {seed}: a panic that the storm had not thrown");
+        }
         assert_eq!(world.alive.load(Ordering::SeqCst), 0, "seed {seed}: something outlived the run");
         let permits = world.semaphore.statistics();
         assert_eq!((permits.available, permits.borrowed, permits.waiting), (3, 0, 0), "seed {seed}");

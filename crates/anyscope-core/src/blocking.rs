@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic;
+use std::panic::{self, Location};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -52,6 +52,7 @@ use std::task::{Context, Poll, Waker};
 /// });
 /// assert_eq!(sum, 500_500);
 /// ```
+#[track_caller]
 pub fn unblock<R: Runtime, F, T>(f: F) -> Unblock<T, R>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -63,6 +64,7 @@ where
         abandon: false,
         acquire: None,
         running: None,
+        location: Location::caller(),
         runtime: PhantomData,
     }
 }
@@ -77,6 +79,7 @@ where
 /// let parse = anyscope::blocking(|text: &'static str| text.len());
 /// assert_eq!(anyscope::run(anyscope::smol::Smol::new(), async { parse("four").await }), 4);
 /// ```
+#[track_caller]
 pub fn blocking<R: Runtime, F, A, T>(f: F) -> impl Fn(A) -> Unblock<T, R> + Clone + Send + Sync
 where
     F: Fn(A) -> T + Send + Sync + 'static,
@@ -84,9 +87,12 @@ where
     T: Send + 'static,
 {
     let f = Arc::new(f);
+    let location = Location::caller();
     move |argument| {
         let f = f.clone();
-        unblock(move || f(argument))
+        let mut call = unblock(move || f(argument));
+        call.location = location;
+        call
     }
 }
 
@@ -100,6 +106,7 @@ pin_project! {
         #[pin]
         acquire: Option<AcquireLimiter>,
         running: Option<Running<T>>,
+        location: &'static Location<'static>,
         runtime: PhantomData<fn() -> R>,
     }
 }
@@ -199,7 +206,7 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
             let Poll::Ready(permit) = acquire.poll(cx) else { return Poll::Pending };
             this.acquire.set(None);
             let Some(closure) = this.closure.take() else { return Poll::Pending };
-            *this.running = Some(start::<T, R>(closure, permit, !*this.abandon));
+            *this.running = Some(start(context::locate::<R>(this.location), closure, permit, !*this.abandon));
         }
         let Some(running) = this.running else { return Poll::Pending };
         let waker = cx.waker().clone();
@@ -226,6 +233,7 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
 }
 
 fn start<T: Send + 'static, R: Runtime>(
+    runtime: R,
     closure: Box<dyn FnOnce() -> T + Send>,
     permit: LimiterPermit,
     shield: bool,
@@ -247,7 +255,7 @@ fn start<T: Send + 'static, R: Runtime>(
     let held = Held { _permit: permit, _adopted: adopted };
     let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held) };
     let shielded = shield.then(Shielded::new);
-    context::locate::<R>().spawn_blocking(Job::new(move || {
+    runtime.spawn_blocking(Job::new(move || {
         let mut frame = Some(frame);
         let ending = context::within(&mut frame, || guard::catch(closure));
         drop(frame);

@@ -169,7 +169,7 @@ impl<R: Runtime> CancelToken<R> {
     /// ```
     #[track_caller]
     pub fn cancelled(&self) -> UntilCancelled<'_, R> {
-        UntilCancelled { token: self, key: None, alarm: Alarm::new(), location: Location::caller() }
+        UntilCancelled { token: self, key: None, alarm: Alarm::new(Location::caller()) }
     }
 
     /// Runs a future until it ends or the token is cancelled.
@@ -210,8 +210,7 @@ impl<R: Runtime> CancelToken<R> {
             scope: None,
             key: None,
             frame: None,
-            alarm: Alarm::new(),
-            location: Location::caller(),
+            alarm: Alarm::new(Location::caller()),
         }
     }
 }
@@ -270,7 +269,6 @@ pin_project! {
         key: Option<usize>,
         #[pin]
         alarm: Alarm<R>,
-        location: &'static Location<'static>,
     }
 
     impl<R: Runtime> PinnedDrop for UntilCancelled<'_, R> {
@@ -292,7 +290,7 @@ impl<R: Runtime> Future for UntilCancelled<'_, R> {
             if this.alarm.as_mut().poll(at, cx).is_pending() {
                 return Poll::Pending;
             }
-            node.cancel(&Reason::new(ReasonKind::Deadline, None, this.location));
+            node.cancel(&Reason::new(ReasonKind::Deadline, None, this.alarm.location()));
         }
         match node.reason() {
             Some(reason) => Poll::Ready(reason),
@@ -314,7 +312,6 @@ pin_project! {
         frame: FrameSlot,
         #[pin]
         alarm: Alarm<R>,
-        location: &'static Location<'static>,
     }
 
     impl<F, R: Runtime> PinnedDrop for RunUnderToken<F, R> {
@@ -335,7 +332,7 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
         assert!(this.future.is_some(), "a future run under a token was polled after it had ended");
         let token = &this.token.node;
         if token.deadline().is_some() && !token.is_cancelled() {
-            this.token.expire(this.location);
+            this.token.expire(this.alarm.location());
         }
         let scope = this.scope.get_or_insert_with(|| match context::scope() {
             Some(around) if !Arc::ptr_eq(&around, token) => Node::joining(&around, token),
@@ -360,7 +357,7 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
                 if this.alarm.as_mut().poll(at, cx).is_pending() {
                     return Poll::Pending;
                 }
-                token.cancel(&Reason::new(ReasonKind::Deadline, None, this.location));
+                token.cancel(&Reason::new(ReasonKind::Deadline, None, this.alarm.location()));
             }
         }
         // The scope around reports, where it is cancelled or past its deadline too.

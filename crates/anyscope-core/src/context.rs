@@ -25,6 +25,7 @@ use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
 use crate::task::TaskRef;
 use std::cell::RefCell;
+use std::panic::Location;
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
@@ -131,12 +132,11 @@ pub(crate) fn try_locate<R: Runtime>() -> Option<R> {
 ///
 /// # Panics
 ///
-/// Where there is none.
-#[track_caller]
-pub(crate) fn locate<R: Runtime>() -> R {
+/// Where there is none. `call` is where the user asked for what needs one, which may be far from where it is polled.
+pub(crate) fn locate<R: Runtime>(call: &'static Location<'static>) -> R {
     match try_locate() {
         Some(runtime) => runtime,
-        None => panic!("no async runtime around this call: {}", R::REMEDY),
+        None => panic!("no async runtime around the call at {call}: {}", R::REMEDY),
     }
 }
 

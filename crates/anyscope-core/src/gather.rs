@@ -20,6 +20,7 @@ pub trait Gatherable<R, M> {
     type Gather;
 
     #[doc(hidden)]
+    #[track_caller]
     fn into_gather(self) -> Self::Gather;
 }
 
@@ -31,6 +32,7 @@ pub trait TryGatherable<R, M> {
     type Gather;
 
     #[doc(hidden)]
+    #[track_caller]
     fn into_try_gather(self) -> Self::Gather;
 }
 
@@ -79,6 +81,7 @@ pub struct FirstErr(());
 ///     assert_eq!(gather((double(&1), async { "b" })).await, (2, "b"));
 /// });
 /// ```
+#[track_caller]
 pub fn gather<R: Runtime, M, G: Gatherable<R, M>>(futures: G) -> G::Gather {
     futures.into_gather()
 }
@@ -109,6 +112,7 @@ pub fn gather<R: Runtime, M, G: Gatherable<R, M>>(futures: G) -> G::Gather {
 ///     assert!(try_gather((parse("1"), parse("two"))).await.is_err());
 /// });
 /// ```
+#[track_caller]
 pub fn try_gather<R: Runtime, M, G: TryGatherable<R, M>>(futures: G) -> G::Gather {
     futures.into_try_gather()
 }
@@ -121,6 +125,7 @@ where
 {
     type Gather = Gather<I::IntoIter, I::Item, R, All>;
 
+    #[track_caller]
     fn into_gather(self) -> Self::Gather {
         Gather::new(self.into_iter())
     }
@@ -134,6 +139,7 @@ where
 {
     type Gather = Gather<I::IntoIter, I::Item, R, FirstErr>;
 
+    #[track_caller]
     fn into_try_gather(self) -> Self::Gather {
         Gather::new(self.into_iter())
     }

@@ -50,17 +50,22 @@ pin_project! {
         sleep: Option<R::Sleep>,
         runtime: Option<R>,
         at: Option<Instant>,
+        location: &'static Location<'static>,
     }
 }
 
 impl<R: Runtime> Alarm<R> {
-    pub(crate) fn new() -> Self {
-        Self { sleep: None, runtime: None, at: None }
+    pub(crate) fn new(location: &'static Location<'static>) -> Self {
+        Self { sleep: None, runtime: None, at: None, location }
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
     }
 
     pub(crate) fn poll(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let runtime = this.runtime.get_or_insert_with(context::locate::<R>);
+        let runtime = this.runtime.get_or_insert_with(|| context::locate::<R>(this.location));
         if this.sleep.is_none() {
             // A deadline that is past already needs no timer.
             if runtime.now() >= at {
@@ -163,11 +168,11 @@ enum Due {
 }
 
 impl Due {
-    fn fix<R: Runtime>(&mut self) -> Option<Instant> {
+    fn fix<R: Runtime>(&mut self, call: &'static Location<'static>) -> Option<Instant> {
         match *self {
             Self::At(at) => at,
             Self::After(duration) => {
-                let at = context::locate::<R>().now().checked_add(duration);
+                let at = context::locate::<R>(call).now().checked_add(duration);
                 *self = Self::At(at);
                 at
             }
@@ -187,21 +192,13 @@ pin_project! {
         frame: FrameSlot,
         // Whether the future was granted a poll after it had only given way at its deadline.
         granted: bool,
-        location: &'static Location<'static>,
     }
 }
 
 impl<F: Future, R: Runtime> Timeout<F, R> {
     #[track_caller]
     fn new(due: Due, future: F) -> Self {
-        Self {
-            future: Some(future),
-            due,
-            alarm: Alarm::new(),
-            frame: None,
-            granted: false,
-            location: Location::caller(),
-        }
+        Self { future: Some(future), due, alarm: Alarm::new(Location::caller()), frame: None, granted: false }
     }
 }
 
@@ -211,7 +208,8 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         assert!(this.future.is_some(), "a future with a timeout was polled after it had ended");
-        let at = this.due.fix::<R>();
+        let location = this.alarm.location();
+        let at = this.due.fix::<R>(location);
         let frame = this.frame.get_or_insert_with(Frame::default);
         frame.deadline = context::earlier(at, context::deadline());
 
@@ -236,7 +234,7 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
         if context::is_shielded(this.frame) || context::interrupted_around::<R>() {
             return Poll::Pending;
         }
-        let reason = Reason::new(ReasonKind::Deadline, None, this.location);
+        let reason = Reason::new(ReasonKind::Deadline, None, location);
         context::dropping(&reason, || this.future.set(None));
         Poll::Ready(Err(Elapsed(())))
     }
@@ -265,8 +263,9 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
 ///     assert!(anyscope::now() - before >= Duration::from_millis(2));
 /// });
 /// ```
+#[track_caller]
 pub fn sleep<R: Runtime>(duration: Duration) -> Sleep<R> {
-    Sleep { due: Due::After(duration), alarm: Alarm::new() }
+    Sleep { due: Due::After(duration), alarm: Alarm::new(Location::caller()) }
 }
 
 /// Waits until `at`. See [`sleep`].
@@ -290,8 +289,9 @@ pub fn sleep<R: Runtime>(duration: Duration) -> Sleep<R> {
 ///     assert!(anyscope::now() >= at);
 /// });
 /// ```
+#[track_caller]
 pub fn sleep_until<R: Runtime>(at: Instant) -> Sleep<R> {
-    Sleep { due: Due::At(Some(at)), alarm: Alarm::new() }
+    Sleep { due: Due::At(Some(at)), alarm: Alarm::new(Location::caller()) }
 }
 
 pin_project! {
@@ -309,7 +309,7 @@ impl<R: Runtime> Future for Sleep<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let Some(at) = this.due.fix::<R>() else { return Poll::Pending };
+        let Some(at) = this.due.fix::<R>(this.alarm.location()) else { return Poll::Pending };
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
@@ -342,7 +342,14 @@ impl<R: Runtime> Future for Sleep<R> {
 #[track_caller]
 pub fn interval<R: Runtime>(period: Duration) -> Interval<R> {
     assert!(period > Duration::ZERO, "the period of an interval is zero: every tick would be due at once, for ever");
-    Interval { period, next: None, missed: MissedTicks::Burst, started: false, runtime: PhantomData }
+    Interval {
+        period,
+        next: None,
+        missed: MissedTicks::Burst,
+        started: false,
+        location: Location::caller(),
+        runtime: PhantomData,
+    }
 }
 
 /// What an [`Interval`] does with ticks that nobody waited for.
@@ -366,6 +373,7 @@ pub struct Interval<R> {
     next: Option<Instant>,
     missed: MissedTicks,
     started: bool,
+    location: &'static Location<'static>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -390,12 +398,12 @@ impl<R: Runtime> Interval<R> {
     /// A tick that was not delivered is delivered by the next call.
     pub async fn tick(&mut self) -> Instant {
         if !self.started {
-            self.next = Some(context::locate::<R>().now());
+            self.next = Some(context::locate::<R>(self.location).now());
             self.started = true;
         }
         let Some(due) = self.next else { return std::future::pending().await };
         sleep_until::<R>(due).await;
-        let now = context::locate::<R>().now();
+        let now = context::locate::<R>(self.location).now();
         self.next = match self.missed {
             MissedTicks::Burst => due.checked_add(self.period),
             MissedTicks::Delay => now.checked_add(self.period),
@@ -432,7 +440,7 @@ impl<R: Runtime> Interval<R> {
 #[must_use]
 #[track_caller]
 pub fn now<R: Runtime>() -> Instant {
-    context::locate::<R>().now()
+    context::locate::<R>(Location::caller()).now()
 }
 
 /// Returns how long it is to the nearest deadline around the caller: zero once it has passed, `None` where there is none.
@@ -458,7 +466,7 @@ pub fn now<R: Runtime>() -> Instant {
 #[track_caller]
 pub fn remaining<R: Runtime>() -> Option<Duration> {
     let at = context::deadline()?;
-    Some(at.saturating_duration_since(context::locate::<R>().now()))
+    Some(at.saturating_duration_since(context::locate::<R>(Location::caller()).now()))
 }
 
 /// Lets other tasks run, once.

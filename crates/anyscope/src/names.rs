@@ -266,6 +266,7 @@ pub fn timeout_at<F: Future>(at: Instant, future: F) -> Timeout<F> {
 ///     assert!(anyscope::now() - before >= Duration::from_millis(2));
 /// });
 /// ```
+#[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     core::sleep(duration)
 }
@@ -291,6 +292,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///     assert!(anyscope::now() >= at);
 /// });
 /// ```
+#[track_caller]
 pub fn sleep_until(at: Instant) -> Sleep {
     core::sleep_until(at)
 }
@@ -391,6 +393,7 @@ pub fn remaining() -> Option<Duration> {
 /// });
 /// assert_eq!(sum, 500_500);
 /// ```
+#[track_caller]
 pub fn unblock<F, T>(f: F) -> Unblock<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -409,6 +412,7 @@ where
 /// let parse = anyscope::blocking(|text: &'static str| text.len());
 /// assert_eq!(anyscope::run(anyscope::smol::Smol::new(), async { parse("four").await }), 4);
 /// ```
+#[track_caller]
 pub fn blocking<F, A, T>(f: F) -> impl Fn(A) -> Unblock<T> + Clone + Send + Sync
 where
     F: Fn(A) -> T + Send + Sync + 'static,

@@ -35,7 +35,7 @@ impl Owner {
     ) -> Self {
         let runtime = match context::runtime() {
             Some(around) if R::from_dyn(&around).is_some() => around,
-            _ => context::locate::<R>().into_dyn(),
+            _ => context::locate::<R>(location).into_dyn(),
         };
         let scope = context::scope();
         let group = GroupCore::new(runtime, context::group(), scope.as_ref(), context::deadline(), limit);

@@ -171,17 +171,12 @@ impl<T: Send + 'static> Cell<T> {
         let waker = Waker::from(self.clone());
         let mut key = None;
         let cancelled = self.node.poll_cancelled(&mut key, &mut Context::from_waker(&waker)).is_ready();
-        let stored = match &mut self.inner.lock().work {
-            Some(work) => {
-                work.watch = key.take();
-                true
-            }
+        match &mut self.inner.lock().work {
+            Some(work) if work.watch.is_none() => work.watch = key.take(),
             // Started meanwhile, and polled: it watches for itself.
-            None => false,
-        };
-        if !stored {
-            self.node.leave(&mut key);
+            _ => {}
         }
+        self.node.leave(&mut key);
         if cancelled {
             self.wake_by_ref();
         }

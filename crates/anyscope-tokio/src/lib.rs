@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 /// tokio as a runtime for anyscope.
 ///
 /// [`Tokio::new`] and [`Tokio::current_thread`] build a runtime when it is first needed; [`Tokio::from_handle`] and
-/// [`Tokio::current`] use one that is there. A clone is the same runtime; the last one shuts a built runtime down.
+/// [`Tokio::current`] use one that is there; `Tokio::from(runtime)` takes one over. A clone is the same runtime; the last one shuts a built runtime down.
 #[derive(Clone, Debug)]
 pub struct Tokio(Source);
 
@@ -49,7 +49,9 @@ impl Tokio {
 
     /// Returns the runtime behind a handle. It has to be built with `enable_time`, or `enable_all`, for timeouts.
     ///
-    /// A current-thread runtime makes progress only while somebody blocks on it.
+    /// A current-thread runtime makes progress only while somebody blocks on the runtime itself, which can't be done by
+    /// its handle: [`run`](anyscope_core::run) on this would wait for ever for somebody else to do so. Give the runtime
+    /// away instead (`Tokio::from(runtime)`), or call `runtime.block_on(..)` and use anyscope inside.
     #[must_use]
     pub fn from_handle(handle: Handle) -> Self {
         Self(Source::Given(handle))
@@ -79,6 +81,14 @@ impl Tokio {
             Source::Given(handle) => handle.runtime_flavor() == RuntimeFlavor::CurrentThread,
             Source::Built(built) => built.current_thread,
         }
+    }
+}
+
+/// Takes over a runtime that the application has built.
+impl From<tokio::runtime::Runtime> for Tokio {
+    fn from(runtime: tokio::runtime::Runtime) -> Self {
+        let current_thread = runtime.handle().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        Self(Source::Built(Arc::new(Built { current_thread, runtime: OnceLock::from(runtime) })))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The pages of the project's `docs` folder.
+//! The pages of the project's `docs` folder, and the front page, so that their examples are compiled and run.
 
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
@@ -8,3 +8,7 @@ pub mod design {}
 pub mod glossary {}
 #[doc = include_str!("../docs/laws.md")]
 pub mod laws {}
+
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

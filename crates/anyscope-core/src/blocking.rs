@@ -12,6 +12,8 @@
 //! 2. The closure and its captures are dropped before the result is published, and the result before the adoption ends.
 //! 3. A future whose job was accepted shields its scopes until the result is there, unless it is to be abandoned.
 
+use crate::cancel::reason::{Reason, ReasonKind};
+use crate::cancel::tree::Node;
 use crate::context::{self, Frame, Shielded};
 use crate::group::orphan::Adopted;
 use crate::guard::{self, Payload};
@@ -28,9 +30,10 @@ use std::task::{Context, Poll, Waker};
 
 /// Runs a closure that blocks on the runtime's pool for such work, and waits for its result.
 ///
-/// At most as many run at a time as the limiter lets in: [`blocking_limiter`], unless
-/// [another](Unblock::limiter) is given. The deadline and the scope of the caller are carried into the closure, where
-/// [`remaining`](crate::remaining) and [`is_cancelled`](crate::is_cancelled) tell of them.
+/// At most as many run at a time as the limiter lets in: [`blocking_limiter`], whose 40 hold whatever the limit of the
+/// group or the gather around, unless [another](Unblock::limiter) is given. The deadline and the scope of the caller are
+/// carried into the closure, where [`remaining`](crate::remaining) and [`is_cancelled`](crate::is_cancelled) tell of
+/// them; the latter also when the deadline has passed, and when the future was dropped.
 ///
 /// A closure that runs can't be stopped. So a caller that is cancelled, or whose time is up, first waits for it, and
 /// keeps its result: late but done is done. [`abandon_on_cancel`](Unblock::abandon_on_cancel) lets go of it instead.
@@ -113,7 +116,12 @@ pin_project! {
 
 struct Running<T> {
     slot: Arc<Mutex<Slot<T>>>,
+    /// The closure's, cancelled when nobody waits for it any more.
+    scope: Arc<Node>,
+    location: &'static Location<'static>,
     shielded: Option<Shielded>,
+    /// Whether the result was delivered.
+    delivered: bool,
 }
 
 /// What the job and its future share.
@@ -206,7 +214,8 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
             let Poll::Ready(permit) = acquire.poll(cx) else { return Poll::Pending };
             this.acquire.set(None);
             let Some(closure) = this.closure.take() else { return Poll::Pending };
-            *this.running = Some(start(context::locate::<R>(this.location), closure, permit, !*this.abandon));
+            *this.running =
+                Some(start(context::locate::<R>(this.location), this.location, closure, permit, !*this.abandon));
         }
         let Some(running) = this.running else { return Poll::Pending };
         let waker = cx.waker().clone();
@@ -223,6 +232,7 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
             }
         };
         drop(unused);
+        running.delivered = true;
         *this.running = None;
         match result {
             Ending::Value(value) => Poll::Ready(value),
@@ -234,6 +244,7 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
 
 fn start<T: Send + 'static, R: Runtime>(
     runtime: R,
+    location: &'static Location<'static>,
     closure: Box<dyn FnOnce() -> T + Send>,
     permit: LimiterPermit,
     shield: bool,
@@ -243,13 +254,16 @@ fn start<T: Send + 'static, R: Runtime>(
         Some(group) => group.adopt(),
         None => Adopted::by_nobody(),
     };
+    let scope = Node::below(context::scope().as_ref());
     let frame = Frame {
         root: true,
-        scope: context::scope(),
+        scope: Some(scope.clone()),
         deadline: context::deadline(),
         task: context::task(),
+        runtime: group.is_none().then(|| runtime.clone().into_dyn()),
         group,
         shields: None,
+        job: true,
     };
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));
     let held = Held { _permit: permit, _adopted: adopted };
@@ -265,7 +279,7 @@ fn start<T: Send + 'static, R: Runtime>(
         });
         drop(publish);
     }));
-    Running { slot, shielded }
+    Running { slot, scope, location, shielded, delivered: false }
 }
 
 impl<T> Drop for Running<T> {
@@ -276,6 +290,11 @@ impl<T> Drop for Running<T> {
             (slot.result.take(), slot.waiter.take())
         };
         self.shielded = None;
+        if self.delivered {
+            return;
+        }
+        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
+        self.scope.cancel(&reason);
         drop(left);
     }
 }

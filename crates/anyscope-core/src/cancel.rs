@@ -400,7 +400,10 @@ pub fn cancelled() -> AmbientCancelled {
     AmbientCancelled { scope: None, key: None }
 }
 
-/// Returns whether the scope around the caller is cancelled. Works in blocking jobs too.
+/// Returns whether the scope around the caller is cancelled.
+///
+/// In a blocking job it is true as well once the deadline around has passed, and once nobody waits for the job any more:
+/// a closure that may take long asks now and then, and ends early.
 ///
 /// # Examples
 ///
@@ -409,7 +412,7 @@ pub fn cancelled() -> AmbientCancelled {
 /// ```
 #[must_use]
 pub fn is_cancelled() -> bool {
-    context::scope().is_some_and(|scope| scope.is_cancelled())
+    context::scope().is_some_and(|scope| scope.is_cancelled()) || context::is_late_job()
 }
 
 /// Waits for the scope around. Made by [`cancelled`].

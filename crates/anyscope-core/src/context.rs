@@ -37,6 +37,10 @@ pub(crate) struct Frame {
     pub(crate) deadline: Option<Instant>,
     pub(crate) task: Option<TaskRef>,
     pub(crate) shields: Option<Arc<AtomicUsize>>,
+    /// The runtime, where no group is around to tell.
+    pub(crate) runtime: Option<DynRuntime>,
+    /// Whether it is a blocking job's: nobody polls it, so that it has to look at its deadline itself.
+    pub(crate) job: bool,
 }
 
 /// Where an owner keeps its frame while it isn't polling.
@@ -120,7 +124,7 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 
 /// The runtime of the enclosing task.
 pub(crate) fn runtime() -> Option<DynRuntime> {
-    find(|frame| frame.group.as_ref().map(|group| group.runtime().clone()))
+    find(|frame| frame.group.as_ref().map(|group| group.runtime().clone()).or_else(|| frame.runtime.clone()))
 }
 
 /// The runtime of type `R` around the caller, if there is one.
@@ -144,6 +148,12 @@ pub(crate) fn locate<R: Runtime>(call: &'static Location<'static>) -> R {
 pub(crate) fn interrupted_around<R: Runtime>() -> bool {
     scope().is_some_and(|scope| scope.is_cancelled_above())
         || deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at))
+}
+
+/// Whether the caller is a blocking job whose deadline has passed.
+pub(crate) fn is_late_job() -> bool {
+    let deadline = find(|frame| if frame.job { frame.deadline } else { None });
+    deadline.is_some_and(|at| runtime().is_some_and(|runtime| Runtime::now(&runtime) >= at))
 }
 
 /// Whether what was polled with this frame is in the middle of something that may not be interrupted.

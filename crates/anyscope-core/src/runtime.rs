@@ -195,7 +195,7 @@ impl Runtime for DynRuntime {
     }
 
     fn into_dyn(self) -> DynRuntime {
-        self
+        self.0.to_dyn()
     }
 
     fn spawn(&self, driver: Driver) {
@@ -237,6 +237,7 @@ impl Runtime for DynRuntime {
 /// [`Runtime`], object-safe.
 trait Erased: Send + Sync {
     fn as_any(&self) -> &dyn Any;
+    fn to_dyn(&self) -> DynRuntime;
     fn name(&self) -> &'static str;
     fn spawn(&self, driver: Driver);
     fn now(&self) -> Instant;
@@ -250,6 +251,10 @@ trait Erased: Send + Sync {
 impl<R: Runtime> Erased for R {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn to_dyn(&self) -> DynRuntime {
+        self.clone().into_dyn()
     }
 
     fn name(&self) -> &'static str {

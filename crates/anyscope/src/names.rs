@@ -369,9 +369,10 @@ pub fn remaining() -> Option<Duration> {
 
 /// Runs a closure that blocks on the runtime's pool for such work, and waits for its result.
 ///
-/// At most as many run at a time as the limiter lets in: [`blocking_limiter`], unless
-/// [another](core::Unblock::limiter) is given. The deadline and the scope of the caller are carried into the closure, where
-/// [`remaining`](remaining) and [`is_cancelled`](is_cancelled) tell of them.
+/// At most as many run at a time as the limiter lets in: [`blocking_limiter`], whose 40 hold whatever the limit of the
+/// group or the gather around, unless [another](core::Unblock::limiter) is given. The deadline and the scope of the caller are
+/// carried into the closure, where [`remaining`](remaining) and [`is_cancelled`](is_cancelled) tell of
+/// them; the latter also when the deadline has passed, and when the future was dropped.
 ///
 /// A closure that runs can't be stopped. So a caller that is cancelled, or whose time is up, first waits for it, and
 /// keeps its result: late but done is done. [`abandon_on_cancel`](core::Unblock::abandon_on_cancel) lets go of it instead.

@@ -267,6 +267,8 @@ where
 {
     /// At most this many are in progress; none is pulled from the input before there is room.
     ///
+    /// The input is pulled in the task: an iterator that blocks belongs on the pool first, see [`unblock`](crate::unblock).
+    ///
     /// # Panics
     ///
     /// Where `limit` is zero: nothing would ever start.

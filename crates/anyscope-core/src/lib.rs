@@ -18,6 +18,8 @@ mod gather;
 mod group;
 mod guard;
 mod limiter;
+#[cfg(all(test, anyscope_loom))]
+mod models;
 mod outcome;
 mod race;
 mod ready_list;

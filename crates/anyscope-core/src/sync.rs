@@ -1,25 +1,95 @@
 //! The seam between the library and its models: the standard types, or loom's under `cfg(anyscope_loom)`.
 //!
 //! `Arc` is always std's: wakers are made from it, and loom's has no `Weak`. No structure of this crate relies on
-//! the ordering of a reference count; what it guards is behind a [`Mutex`].
+//! the ordering of a reference count; what it guards is behind a [`Mutex`]. What depends on a count all the same,
+//! whether a [`Weak`] still finds its value and whose handle was the last, goes through this module, so that a model
+//! explores both ways.
 
 #[cfg(not(anyscope_loom))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
-    pub(crate) use std::sync::{Mutex as RawMutex, MutexGuard};
+    pub(crate) use std::sync::{Arc, Mutex as RawMutex, MutexGuard, Weak};
+    pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
+
+    /// Makes a value that knows a weak handle on itself, which finds nothing until the value is there.
+    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
+        Arc::new_cyclic(make)
+    }
+
+    /// Gives up a handle, and hands out the value where it was the last.
+    pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
+        Arc::into_inner(handle)
+    }
 }
 
 #[cfg(anyscope_loom)]
 mod imp {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use loom::sync::{Mutex as RawMutex, MutexGuard};
-    pub(crate) use loom::thread_local;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    /// loom's takes no `const` initialiser.
+    macro_rules! without_const {
+        ($($(#[$attr:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {
+            loom::thread_local! { $($(#[$attr])* static $name: $type = $init;)* }
+        };
+    }
+    pub(crate) use without_const as thread_local;
+
+    loom::lazy_static! {
+        static ref COUNTS: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    /// loom's would give the thread up until others have run, and who polls may be waiting for this one.
+    pub(crate) fn yield_now() {}
+
+    /// Tells loom that a reference count is looked at or changed here: all of them are one object to it.
+    pub(crate) fn counted() {
+        // Ordering: Relaxed; an interleaving, and no synchronisation that a count doesn't give.
+        COUNTS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A weak handle. Its value is born by a store that a reader may see late, as std's is.
+    pub(crate) struct Weak<T> {
+        handle: std::sync::Weak<T>,
+        born: Arc<AtomicBool>,
+    }
+
+    impl<T> Weak<T> {
+        pub(crate) fn upgrade(&self) -> Option<Arc<T>> {
+            counted();
+            // Ordering: Acquire; std's where it succeeds.
+            if self.born.load(Ordering::Acquire) { self.handle.upgrade() } else { None }
+        }
+    }
+
+    impl<T> Clone for Weak<T> {
+        fn clone(&self) -> Self {
+            Self { handle: self.handle.clone(), born: self.born.clone() }
+        }
+    }
+
+    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
+        let born = Arc::new(AtomicBool::new(false));
+        let value = Arc::new_cyclic(|handle| make(&Weak { handle: handle.clone(), born: born.clone() }));
+        // Ordering: Release; as std's.
+        born.store(true, Ordering::Release);
+        value
+    }
+
+    pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
+        counted();
+        Arc::into_inner(handle)
+    }
 }
 
-pub(crate) use imp::{AtomicBool, AtomicUsize, MutexGuard, thread_local};
+#[cfg(all(test, anyscope_loom))]
+pub(crate) use imp::counted;
+pub(crate) use imp::{AtomicBool, AtomicUsize, MutexGuard, Weak, into_inner, new_cyclic, thread_local, yield_now};
+pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
-pub(crate) use std::sync::{Arc, Weak};
 
 /// A mutex without poisoning: no code of a user runs under a lock of this crate, so nothing can panic there.
 pub(crate) struct Mutex<T>(imp::RawMutex<T>);

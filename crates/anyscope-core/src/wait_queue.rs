@@ -15,6 +15,7 @@
 //! 2. Following `next` from `head` visits the queued entries in the order of their arrival and ends at `tail`.
 //! 3. A key belongs to one future from `push` to `remove`; nobody else removes it.
 
+use crate::guard;
 use slab::Slab;
 use std::mem;
 use std::task::Waker;
@@ -87,6 +88,21 @@ impl<D> WaitQueue<D> {
         self.entries[key].waker.take()
     }
 
+    /// Notifies those that `is_it` is true of, in order.
+    pub(crate) fn notify_where(&mut self, mut is_it: impl FnMut(&mut D) -> bool) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        let mut key = self.head;
+        while key != NONE {
+            let next = self.entries[key].next;
+            if is_it(&mut self.entries[key].data) {
+                self.unlink(key);
+                wakers.extend(self.entries[key].waker.take());
+            }
+            key = next;
+        }
+        wakers
+    }
+
     /// Notifies every waiter, in order.
     pub(crate) fn notify_all(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::with_capacity(self.queued);
@@ -138,13 +154,227 @@ impl<D> WaitQueue<D> {
     }
 }
 
-/// Wakes each, though one of them panics; the first panic goes on afterwards.
+/// Wakes each. A waker that panics has told so by the panic hook, and ends there: it is no fault of whoever happens to
+/// wake it, and the others have to be woken all the same.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    let mut panic = None;
     for waker in wakers {
-        if let Err(payload) = crate::guard::catch(|| waker.wake()) {
-            panic.get_or_insert(payload);
+        if let Err(payload) = guard::catch(|| waker.wake()) {
+            guard::forget(payload);
         }
     }
-    crate::guard::resume(panic);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn waker() -> (Arc<Wakes>, Waker) {
+        let wakes = Arc::<Wakes>::default();
+        (wakes.clone(), Waker::from(wakes))
+    }
+
+    /// A queue of so many, each with its number, and their keys.
+    fn queue(waiters: u32) -> (WaitQueue<u32>, Vec<usize>) {
+        let mut queue = WaitQueue::new();
+        let keys = (0..waiters).map(|number| queue.push(number, waker().1)).collect();
+        (queue, keys)
+    }
+
+    /// Notifies all that are left, and gives their numbers in the order in which they stood.
+    fn order(queue: &mut WaitQueue<u32>) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while let Some(&mut number) = queue.front() {
+            assert!(queue.notify_front().is_some());
+            numbers.push(number);
+        }
+        assert!(queue.is_empty() && queue.notify_front().is_none());
+        numbers
+    }
+
+    #[test]
+    fn waiters_are_notified_in_the_order_of_their_arrival() {
+        let mut queue = WaitQueue::new();
+        let (wakes, keys): (Vec<_>, Vec<_>) = (0..3)
+            .map(|number| {
+                let (wakes, waker) = waker();
+                (wakes, queue.push(number, waker))
+            })
+            .unzip();
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!queue.is_notified(*key));
+            queue.notify_front().unwrap().wake();
+            assert!(queue.is_notified(*key));
+            let woken: usize = wakes.iter().map(|wakes| wakes.0.load(Ordering::Relaxed)).sum();
+            assert_eq!((woken, wakes[index].0.load(Ordering::Relaxed)), (index + 1, 1));
+        }
+    }
+
+    #[test]
+    fn one_that_leaves_from_anywhere_leaves_the_others_in_order() {
+        for (leaving, left) in [(0, [1, 2]), (1, [0, 2]), (2, [0, 1])] {
+            let (mut queue, keys) = queue(3);
+            assert!(matches!(queue.remove(keys[leaving]), Removed::Queued(number, _) if number as usize == leaving));
+            assert_eq!(queue.len(), 2);
+            assert_eq!(order(&mut queue), left);
+        }
+    }
+
+    #[test]
+    fn the_only_one_may_leave_and_others_come_after() {
+        let (mut queue, keys) = queue(1);
+        assert!(matches!(queue.remove(keys[0]), Removed::Queued(0, _)));
+        assert!(queue.is_empty() && queue.front().is_none() && queue.notify_front().is_none());
+        let _ = (queue.push(7, waker().1), queue.push(8, waker().1));
+        assert_eq!(order(&mut queue), [7, 8]);
+    }
+
+    #[test]
+    fn one_that_was_notified_is_told_so_when_it_leaves() {
+        let (mut queue, keys) = queue(2);
+        *queue.front().unwrap() = 10;
+        assert!(queue.notify_front().is_some());
+        assert_eq!(queue.len(), 1);
+        assert!(matches!(queue.remove(keys[0]), Removed::Notified(10)));
+        assert!(matches!(queue.remove(keys[1]), Removed::Queued(1, _)));
+    }
+
+    #[test]
+    fn one_that_was_notified_stands_in_nobodys_way() {
+        let (mut queue, keys) = queue(3);
+        assert!(queue.notify_front().is_some());
+        assert_eq!(queue.front(), Some(&mut 1));
+        assert!(matches!(queue.remove(keys[0]), Removed::Notified(0)));
+        assert_eq!(order(&mut queue), [1, 2]);
+    }
+
+    #[test]
+    fn a_waker_is_replaced_only_by_one_that_wakes_something_else() {
+        let mut queue = WaitQueue::new();
+        let (old, waker_of_old) = waker();
+        let (new, waker_of_new) = waker();
+        let key = queue.push((), waker_of_old.clone());
+        assert!(queue.update(key, waker_of_old).will_wake(&Waker::from(old.clone())));
+        assert!(queue.update(key, waker_of_new).will_wake(&Waker::from(old.clone())), "the old one is handed out");
+        queue.notify_front().unwrap().wake();
+        assert_eq!((old.0.load(Ordering::Relaxed), new.0.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (1, 1));
+    }
+
+    #[test]
+    fn a_waker_for_one_that_was_notified_is_handed_back() {
+        let (mut queue, keys) = queue(1);
+        assert!(queue.notify_front().is_some());
+        let (wakes, waker) = waker();
+        drop(queue.update(keys[0], waker));
+        assert_eq!(Arc::strong_count(&wakes), 1);
+        assert!(queue.is_notified(keys[0]), "an update doesn't queue it again");
+    }
+
+    #[test]
+    fn all_are_notified_in_order_and_stay_until_they_leave() {
+        let (mut queue, keys) = queue(3);
+        assert!(matches!(queue.remove(keys[1]), Removed::Queued(1, _)));
+        assert_eq!(queue.notify_all().len(), 2);
+        assert!(queue.is_empty() && queue.notify_all().is_empty());
+        assert!(matches!(queue.remove(keys[0]), Removed::Notified(0)));
+        assert!(matches!(queue.remove(keys[2]), Removed::Notified(2)));
+    }
+
+    #[test]
+    fn a_burst_of_waiters_does_not_hold_its_memory() {
+        let (mut queue, keys) = queue(1_000);
+        for key in keys {
+            drop(queue.remove(key));
+        }
+        assert!(queue.entries.capacity() <= 64);
+        let _ = queue.push(1, waker().1);
+        assert_eq!(order(&mut queue), [1]);
+    }
+
+    #[test]
+    fn every_waker_is_called_though_one_of_them_panics() {
+        struct Panics;
+
+        impl Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                std::panic::resume_unwind(Box::new("waker"));
+            }
+        }
+
+        let (wakes, last) = waker();
+        let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::new(Panics)), last];
+        wake_all(wakers);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// Marsaglia's xorshift: numbers that are the same on each run.
+    struct Xorshift(u64);
+
+    impl Xorshift {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 >> 33).unwrap() % bound
+        }
+    }
+
+    /// One step after the other against a queue that is plainly right.
+    #[test]
+    fn it_does_what_a_plain_queue_does() {
+        for seed in 1..=200 {
+            let mut random = Xorshift(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+            let mut queue = WaitQueue::new();
+            let mut plain = VecDeque::new();
+            let (mut queued, mut notified) = (Vec::new(), Vec::new());
+            for number in 0..300_u32 {
+                match random.below(8) {
+                    0..=2 => {
+                        queued.push((queue.push(number, waker().1), number));
+                        plain.push_back(number);
+                    }
+                    3 | 4 => {
+                        assert_eq!(queue.front().copied(), plain.front().copied());
+                        assert_eq!(queue.notify_front().is_some(), !plain.is_empty());
+                        if let Some(number) = plain.pop_front() {
+                            let index = queued.iter().position(|(_, queued)| *queued == number).unwrap();
+                            notified.push(queued.swap_remove(index));
+                        }
+                    }
+                    5 if !queued.is_empty() => {
+                        let (key, number) = queued.swap_remove(random.below(queued.len()));
+                        assert!(matches!(queue.remove(key), Removed::Queued(removed, _) if removed == number));
+                        plain.retain(|queued| *queued != number);
+                    }
+                    6 if !notified.is_empty() => {
+                        let (key, number) = notified.swap_remove(random.below(notified.len()));
+                        assert!(matches!(queue.remove(key), Removed::Notified(removed) if removed == number));
+                    }
+                    7 if random.below(20) == 0 => {
+                        assert_eq!(queue.notify_all().len(), plain.len());
+                        plain.clear();
+                        notified.append(&mut queued);
+                    }
+                    _ => {}
+                }
+                assert_eq!((queue.len(), queue.is_empty()), (plain.len(), plain.is_empty()), "seed {seed}");
+                assert!(queued.iter().all(|(key, _)| !queue.is_notified(*key)));
+                assert!(notified.iter().all(|(key, _)| queue.is_notified(*key)));
+            }
+            assert_eq!(order(&mut queue), Vec::from(plain), "seed {seed}");
+        }
+    }
 }

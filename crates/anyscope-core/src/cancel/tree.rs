@@ -38,7 +38,7 @@
 
 use super::reason::Reason;
 use crate::context;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak};
+use crate::sync::{self, Arc, AtomicBool, Mutex, Ordering, Weak};
 use crate::wait_queue::{Removed, WaitQueue, wake_all};
 use slab::Slab;
 use std::task::{Context, Poll, Waker};
@@ -88,7 +88,7 @@ impl Node {
 
     fn with_parents(parents: [Option<Arc<Self>>; 2], deadline: Option<Instant>) -> Arc<Self> {
         let mut born = None;
-        let node = Arc::new_cyclic(|this: &Weak<Self>| {
+        let node = sync::new_cyclic(|this: &Weak<Self>| {
             let parents = parents.map(|parent| {
                 parent.map(|parent| {
                     let mut inner = parent.inner.lock();
@@ -111,10 +111,11 @@ impl Node {
             }
         });
         // Subtle: a cancel that comes between the listing and the end of `new_cyclic` finds a weak link that
-        // doesn't upgrade yet, and passes it over. So every parent is asked once more.
+        // doesn't upgrade yet, and passes it over. So every parent is asked once more; under its lock, since without
+        // it either side might read what the other is about to overwrite.
         for link in node.parents.iter().flatten() {
-            if link.key.is_some() && link.parent.is_cancelled() {
-                born = born.or_else(|| link.parent.reason());
+            if link.key.is_some() && born.is_none() {
+                born = link.parent.inner.lock().reason.clone();
             }
         }
         if let Some(reason) = born {
@@ -151,8 +152,20 @@ impl Node {
 
     /// Cancels this node and all below it. Returns false where it was cancelled already.
     pub(crate) fn cancel(self: &Arc<Self>, reason: &Reason) -> bool {
+        // All are marked before the first is woken, so that nobody woken finds a relative still live.
+        match self.mark_all(reason) {
+            Some(wakers) => {
+                wake_all(wakers);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Marks this node and all below it, and hands out who waits for them. `None` where it was cancelled already.
+    pub(crate) fn mark_all(self: &Arc<Self>, reason: &Reason) -> Option<Vec<Waker>> {
         let mut wakers = Vec::new();
-        let Some(mut stack) = self.mark(reason, &mut wakers) else { return false };
+        let mut stack = self.mark(reason, &mut wakers)?;
         while let Some(child) = stack.pop() {
             if let Some(child) = child.upgrade() {
                 if let Some(below) = child.mark(reason, &mut wakers) {
@@ -161,9 +174,7 @@ impl Node {
                 Self::release(child);
             }
         }
-        // All are marked before the first is woken, so that nobody woken finds a relative still live.
-        wake_all(wakers);
-        true
+        Some(wakers)
     }
 
     /// Marks one node, and hands out its children where it was live.
@@ -218,7 +229,7 @@ impl Node {
         let mut next = Some(node);
         let mut also = Vec::new();
         while let Some(node) = next.take().or_else(|| also.pop()) {
-            if let Some(mut node) = Arc::into_inner(node) {
+            if let Some(mut node) = sync::into_inner(node) {
                 for link in &mut node.parents {
                     if let Some(parent) = node_unlink(link) {
                         if next.is_none() {

@@ -9,12 +9,12 @@
 //! # Invariants
 //!
 //! 1. The permit and the adoption belong to the job, not to the future: an abandoned job gives them back when it ends.
-//! 2. The closure and its captures are dropped before the result is published, and the result before the adoption ends.
+//! 2. The closure and its captures are dropped, then the permit, then the result is published, then the adoption ends.
 //! 3. A future whose job was accepted shields its scopes until the result is there, unless it is to be abandoned.
 
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
-use crate::context::{self, Frame, Shielded};
+use crate::context::{self, Deferral, Frame, Shielded};
 use crate::group::orphan::Adopted;
 use crate::guard::{self, Payload};
 use crate::limiter::{AcquireLimiter, Limiter, LimiterPermit, blocking_limiter};
@@ -67,6 +67,7 @@ where
         abandon: false,
         acquire: None,
         running: None,
+        deferral: Deferral::new(),
         location: Location::caller(),
         runtime: PhantomData,
     }
@@ -109,6 +110,7 @@ pin_project! {
         #[pin]
         acquire: Option<AcquireLimiter>,
         running: Option<Running<T>>,
+        deferral: Deferral,
         location: &'static Location<'static>,
         runtime: PhantomData<fn() -> R>,
     }
@@ -164,10 +166,10 @@ impl<T, R> Unblock<T, R> {
     }
 }
 
-/// What a job holds until it has ended. The fields are dropped in this order.
+/// What a job holds until it has ended.
 struct Held {
-    _permit: LimiterPermit,
-    _adopted: Adopted,
+    permit: LimiterPermit,
+    adopted: Adopted,
 }
 
 /// Publishes how a job ended, also when it is dropped unrun.
@@ -180,6 +182,13 @@ struct Publish<T> {
 impl<T> Drop for Publish<T> {
     fn drop(&mut self) {
         let ending = self.ending.take().unwrap_or(Ending::RuntimeGone);
+        // The permit first: who has the result may ask for it. The adoption last: the result is part of the job.
+        let adopted = self.held.take().map(|Held { permit, adopted }| {
+            if let Some(payload) = guard::drop_caught(permit) {
+                guard::forget(payload);
+            }
+            adopted
+        });
         let (unwanted, waiter) = {
             let mut slot = self.slot.lock();
             if slot.abandoned {
@@ -195,7 +204,7 @@ impl<T> Drop for Publish<T> {
         {
             guard::forget(payload);
         }
-        drop(self.held.take());
+        drop(adopted);
     }
 }
 
@@ -211,6 +220,10 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
                 this.acquire.set(Some(limiter.acquire()));
             }
             let Some(acquire) = this.acquire.as_mut().as_pin_mut() else { return Poll::Pending };
+            // Another job would shield its scopes anew, and so on for ever; they are to have their turn first.
+            if this.deferral.defers_shield::<R>(cx) {
+                return Poll::Pending;
+            }
             let Poll::Ready(permit) = acquire.poll(cx) else { return Poll::Pending };
             this.acquire.set(None);
             let Some(closure) = this.closure.take() else { return Poll::Pending };
@@ -266,7 +279,7 @@ fn start<T: Send + 'static, R: Runtime>(
         job: true,
     };
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));
-    let held = Held { _permit: permit, _adopted: adopted };
+    let held = Held { permit, adopted };
     let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held) };
     let shielded = shield.then(Shielded::new);
     runtime.spawn_blocking(Job::new(move || {

@@ -5,7 +5,8 @@ pub(crate) mod tree;
 
 use self::reason::{Cancelled, Reason, ReasonKind};
 use self::tree::Node;
-use crate::context::{self, Frame, FrameSlot};
+use crate::context::{self, Deferral, Frame, FrameSlot};
+use crate::coop;
 use crate::runtime::Runtime;
 use crate::time::Alarm;
 use pin_project_lite::pin_project;
@@ -175,7 +176,7 @@ impl<R: Runtime> CancelToken<R> {
     /// Runs a future until it ends or the token is cancelled.
     ///
     /// The token is looked at before each poll; once it is cancelled, the future is dropped and not polled again.
-    /// A value that was there first is delivered. Groups, timeouts and tokens inside are below this token: they are
+    /// A value that was there first is delivered, also where the token's deadline has passed unnoticed. Groups, timeouts and tokens inside are below this token: they are
     /// cancelled in the same pass.
     ///
     /// # Errors
@@ -210,6 +211,7 @@ impl<R: Runtime> CancelToken<R> {
             scope: None,
             key: None,
             frame: None,
+            deferral: Deferral::new(),
             alarm: Alarm::new(Location::caller()),
         }
     }
@@ -292,10 +294,10 @@ impl<R: Runtime> Future for UntilCancelled<'_, R> {
             }
             node.cancel(&Reason::new(ReasonKind::Deadline, None, this.alarm.location()));
         }
-        match node.reason() {
-            Some(reason) => Poll::Ready(reason),
-            None => Poll::Pending,
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
         }
+        node.reason().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -310,6 +312,7 @@ pin_project! {
         scope: Option<Arc<Node>>,
         key: Option<usize>,
         frame: FrameSlot,
+        deferral: Deferral,
         #[pin]
         alarm: Alarm<R>,
     }
@@ -331,9 +334,6 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
         let mut this = self.project();
         assert!(this.future.is_some(), "a future run under a token was polled after it had ended");
         let token = &this.token.node;
-        if token.deadline().is_some() && !token.is_cancelled() {
-            this.token.expire(this.alarm.location());
-        }
         let scope = this.scope.get_or_insert_with(|| match context::scope() {
             Some(around) if !Arc::ptr_eq(&around, token) => Node::joining(&around, token),
             _ => token.clone(),
@@ -361,7 +361,7 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
             }
         }
         // The scope around reports, where it is cancelled or past its deadline too.
-        if context::is_shielded(this.frame) || context::interrupted_around::<R>() {
+        if context::is_shielded(this.frame) || this.deferral.defers::<R>(cx) {
             return Poll::Pending;
         }
         // Cancelled by the token, then, and not from around.
@@ -432,8 +432,8 @@ impl Future for AmbientCancelled {
         }
         let Some(scope) = &this.scope else { return Poll::Pending };
         match scope.poll_cancelled(&mut this.key, cx) {
-            Poll::Ready(()) => scope.reason().map_or(Poll::Pending, Poll::Ready),
-            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if coop::poll_proceed(cx).is_ready() => scope.reason().map_or(Poll::Pending, Poll::Ready),
+            _ => Poll::Pending,
         }
     }
 }

@@ -20,12 +20,14 @@
 
 use crate::cancel::reason::Reason;
 use crate::cancel::tree::Node;
+use crate::coop;
 use crate::group::core::GroupCore;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
 use crate::task::TaskRef;
 use std::cell::RefCell;
 use std::panic::Location;
+use std::task::Context;
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
@@ -63,14 +65,19 @@ pub(crate) fn within<T>(slot: &mut FrameSlot, f: impl FnOnce() -> T) -> T {
 
     // While a thread ends and its locals are gone, what is polled has no surroundings.
     let Some(frame) = slot.take() else { return f() };
+    let root = frame.root;
     let mut frame = Some(frame);
-    let pushed = FRAMES.try_with(|frames| frames.borrow_mut().extend(frame.take())).is_ok();
-    if !pushed {
+    let pushed = FRAMES.try_with(|frames| {
+        let mut frames = frames.borrow_mut();
+        frames.extend(frame.take());
+        frames.len()
+    });
+    let Ok(depth) = pushed else {
         *slot = frame;
         return f();
-    }
+    };
     let _pop = Pop(slot);
-    f()
+    if root || depth == 1 { coop::fresh(f) } else { f() }
 }
 
 /// The first that `find` finds, from the innermost frame outwards to the root of the task.
@@ -144,10 +151,55 @@ pub(crate) fn locate<R: Runtime>(call: &'static Location<'static>) -> R {
     }
 }
 
-/// Whether a scope around the caller is to report before any inside it: it is cancelled, or past its deadline.
-pub(crate) fn interrupted_around<R: Runtime>() -> bool {
+/// Whether a scope around the caller is to have its turn before the caller's: it is cancelled, or past its deadline.
+fn interrupted_around<R: Runtime>() -> bool {
     scope().is_some_and(|scope| scope.is_cancelled_above())
         || deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at))
+}
+
+/// Gives way, once it is known, to a scope around that is interrupted too, so that the outermost reports.
+///
+/// The task is woken, and before the caller is polled again every owner around has had its turn and dropped it. Where
+/// it is polled again all the same, nobody around can act: they are shielded, or block on this very code. Then it
+/// reports by itself, which is no lie, and nobody hangs.
+#[derive(Debug)]
+pub(crate) struct Deferral {
+    deferred: bool,
+}
+
+impl Deferral {
+    pub(crate) const fn new() -> Self {
+        Self { deferred: false }
+    }
+
+    /// The same for something that would put up a shield of its own. Where others around have one up, whoever waits for
+    /// them has its turn when they end: until then, nothing new begins.
+    pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
+        // Ordering: Acquire, as in `is_shielded`.
+        let up = |frame: &mut Frame| {
+            frame.shields.as_ref().filter(|shields| shields.load(Ordering::Acquire) > 0).map(|_| ())
+        };
+        (find(up).is_some() && interrupted_around::<R>()) || self.defers::<R>(cx)
+    }
+
+    /// Whether to return `Pending` now.
+    pub(crate) fn defers<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
+        // A pass that has marked what is above, and isn't down at the scope around yet, will be in a moment.
+        let is_on_its_way = scope().is_some_and(|scope| !scope.is_cancelled() && scope.is_cancelled_above());
+        if !is_on_its_way {
+            if self.deferred || !interrupted_around::<R>() {
+                return false;
+            }
+            self.deferred = true;
+        }
+        cx.waker().wake_by_ref();
+        true
+    }
+}
+
+/// Whether the caller is in a blocking job, where no owner around can drop it.
+pub(crate) fn is_in_job() -> bool {
+    find(|frame| frame.job.then_some(())).is_some()
 }
 
 /// Whether the caller is a blocking job whose deadline has passed.

@@ -1,9 +1,13 @@
-//! Cooperation: a loop over primitives that are always ready lets its siblings run now and then.
+//! Cooperation: a loop over primitives that are always ready lets others run now and then.
 //!
-//! A thread counts what its futures got without waiting. At the 128th it makes the one at hand wait for one turn of
-//! the runtime. The count starts anew with each turn it forces, so nothing has to reset it at the start of a poll.
-//! Only what is polled inside of a group, a `run`, a timeout or a token is counted: a future that is polled by hand
-//! gets what is there.
+//! What is polled has a budget of 128 steps for each poll. A primitive that is ready takes one; once there is none left,
+//! it wakes its task and waits for the next poll instead, and so does every other in the same poll. A poll of a task, or
+//! of whatever of this crate is outermost, begins with a full budget, and so does each future of a gather or a race: one
+//! that loops can't use up what its siblings need. A gather or a race takes a step itself for each poll, so that a loop
+//! over them ends as well.
+//!
+//! A future that is polled by hand, outside of everything of this crate or with a waker that wakes nobody, isn't counted
+//! and gets what is there.
 
 use crate::context;
 use crate::sync::thread_local;
@@ -13,24 +17,38 @@ use std::task::{Context, Poll};
 const BUDGET: u32 = 128;
 
 thread_local! {
-    static SPENT: Cell<u32> = const { Cell::new(0) };
+    static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
     static YIELDS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether the caller may go on. Where not, it has been woken already and is to return `Pending`.
+/// Takes a step. Where there is none left, the caller has been woken already and is to return `Pending`.
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    let Ok(spent) = SPENT.try_with(Cell::get) else { return Poll::Ready(()) };
-    if !context::is_inside() {
+    // A waker without data stands for nobody.
+    if !context::is_inside() || cx.waker().data().is_null() {
         return Poll::Ready(());
     }
-    if spent < BUDGET {
-        SPENT.with(|count| count.set(spent + 1));
+    let Ok(left) = LEFT.try_with(Cell::get) else { return Poll::Ready(()) };
+    if left > 0 {
+        LEFT.with(|budget| budget.set(left - 1));
         return Poll::Ready(());
     }
-    SPENT.with(|count| count.set(0));
     YIELDS.with(|count| count.set(count.get().wrapping_add(1)));
     cx.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Polls something with a budget of its own.
+pub(crate) fn fresh<T>(poll: impl FnOnce() -> T) -> T {
+    struct Restore(u32);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = LEFT.try_with(|budget| budget.set(self.0));
+        }
+    }
+
+    let _restore = Restore(LEFT.try_with(|budget| budget.replace(BUDGET)).unwrap_or(BUDGET));
+    poll()
 }
 
 /// How often this thread forced somebody to wait: who compares two readings learns whether a future that is pending

@@ -10,6 +10,7 @@ use self::owner::Owner;
 use crate::blocking::{Unblock, unblock};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::error::{Closed, Failure, GroupError};
+use crate::guard;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Cell, Step};
@@ -116,7 +117,21 @@ pub struct TryTaskGroup<E, R> {
 }
 
 /// The errors of a group, in the order in which they happened.
-struct Failures<E>(Arc<Mutex<Vec<Failure<E>>>>);
+struct Failures<E>(Arc<Mutex<Kept<E>>>);
+
+/// Errors that nobody has taken yet. Where a panic goes before them they are dropped while it unwinds, so that a
+/// destructor of theirs may not add another.
+struct Kept<E>(Vec<Failure<E>>);
+
+impl<E> Drop for Kept<E> {
+    fn drop(&mut self) {
+        for failure in self.0.drain(..) {
+            if let Some(payload) = guard::drop_caught(failure) {
+                guard::forget(payload);
+            }
+        }
+    }
+}
 
 impl<E> Clone for Failures<E> {
     fn clone(&self) -> Self {
@@ -283,7 +298,8 @@ where
 /// Keeps the error, then cancels the body and the siblings.
 fn fail<E>(group: &Arc<GroupCore>, failures: &Failures<E>, error: E, task: TaskRef) -> Reason {
     let location = task.location();
-    failures.0.lock().push(Failure::new(error, Some(task.clone()), location));
+    let failure = Failure::new(error, Some(task.clone()), location);
+    failures.0.lock().0.push(failure);
     let reason = Reason::of_task(ReasonKind::SiblingFailed, None, task, location);
     group.fail(&reason);
     reason
@@ -630,21 +646,21 @@ impl<R: Runtime> Builder<R> {
         let location = Location::caller();
         async move {
             let owner = Owner::open::<R>(self.limit, self.name, location);
-            let failures = Failures(Arc::new(Mutex::new(Vec::new())));
+            let failures = Failures(Arc::new(Mutex::new(Kept(Vec::new()))));
             let group = TryTaskGroup { core: owner.group.clone(), failures: failures.clone(), runtime: PhantomData };
             let body = async {
                 let result = body(&group).await;
                 match result {
                     Ok(value) => Some(value),
                     Err(error) => {
-                        failures.0.lock().push(Failure::new(error, None, location));
+                        failures.0.lock().0.push(Failure::new(error, None, location));
                         owner.body_failed("ended with an error");
                         None
                     }
                 }
             };
             let value = owner.run(body).await.flatten();
-            let failures = std::mem::take(&mut *failures.0.lock());
+            let failures = std::mem::take(&mut failures.0.lock().0);
             match value {
                 Some(value) if failures.is_empty() => Ok(value),
                 _ => Err(GroupError::new(failures)),
@@ -682,3 +698,6 @@ impl<R> fmt::Debug for Builder<R> {
         f.debug_struct("Builder").field("limit", &self.limit).field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

@@ -1,5 +1,6 @@
 //! [`race`] and [`race_ok`]: wait for the first.
 
+use crate::coop;
 use crate::ready_list::Set;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -31,8 +32,8 @@ pub struct Tuple(());
 
 /// Waits for the first future to end, returns its value, and drops the others.
 ///
-/// Takes an iterator, a collection or a tuple. The futures run in the current task; where several are ready in the same
-/// poll, the one that comes first in the input wins.
+/// Takes an iterator, a collection or a tuple. The futures run in the current task; of several
+/// that are ready at the first poll, the one that comes first in the input wins.
 ///
 /// # Panics
 ///
@@ -91,7 +92,7 @@ where
     I::Item: Future<Output = Result<T, E>>,
 {
     let (set, _) = set_of(futures);
-    RaceOk { set, errors: Vec::new() }
+    RaceOk { set, errors: Vec::new(), ended: false }
 }
 
 fn set_of<I: IntoIterator<Item: Future>>(futures: I) -> (Set<I::Item>, usize) {
@@ -134,6 +135,9 @@ impl<F: Future> Future for Race<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         assert!(self.set.len() > 0, "a race was polled after it had ended");
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
         let mut winner = None;
         self.set.poll(cx, |_, value| {
             winner = Some(value);
@@ -157,6 +161,7 @@ impl<F> fmt::Debug for Race<F> {
 pub struct RaceOk<F, E> {
     set: Set<F>,
     errors: Vec<(usize, E)>,
+    ended: bool,
 }
 
 // Nothing of it is pinned: the set keeps each future in a box of its own.
@@ -169,7 +174,11 @@ where
     type Output = Result<T, Vec<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { set, errors } = &mut *self;
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let Self { set, errors, ended } = &mut *self;
+        assert!(!*ended, "a race was polled after it had ended");
         let mut winner = None;
         set.poll(cx, |index, result| match result {
             Ok(value) => {
@@ -183,11 +192,13 @@ where
         });
         if let Some(value) = winner {
             *set = Set::new();
+            *ended = true;
             return Poll::Ready(Ok(value));
         }
         if set.len() > 0 {
             return Poll::Pending;
         }
+        *ended = true;
         let mut errors = std::mem::take(errors);
         errors.sort_by_key(|(index, _)| *index);
         Poll::Ready(Err(errors.into_iter().map(|(_, error)| error).collect()))
@@ -215,13 +226,16 @@ macro_rules! tuples {
             type Output = T;
 
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+                if coop::poll_proceed(cx).is_pending() {
+                    return Poll::Pending;
+                }
                 let mut this = self.project();
                 let mut live = false;
                 let mut winner = None;
                 $(if winner.is_none() {
                     if let Some(future) = this.$f.as_mut().as_pin_mut() {
                         live = true;
-                        if let Poll::Ready(value) = future.poll(cx) {
+                        if let Poll::Ready(value) = coop::fresh(|| future.poll(cx)) {
                             winner = Some(value);
                         }
                     }

@@ -15,6 +15,7 @@
 //!
 //! The list's lock is a leaf; wakers are cloned, woken and dropped outside of it.
 
+use crate::coop;
 use crate::guard;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use std::future::Future;
@@ -125,16 +126,14 @@ impl<F: Future> Set<F> {
             }
         };
         drop(unused);
-        let mut batch = Unpolled { batch: mem::take(&mut self.batch), next: 0, list: &self.list };
+        let mut batch = Unpolled { batch: &mut self.batch, next: 0, list: &self.list };
         while let Some(&slot) = batch.batch.get(batch.next) {
             batch.next += 1;
             let Slot { future, index, entry, waker } = &mut self.slots[slot];
             // Ordering: Release would do for the flag alone; the swap's Acquire sees what the waker's thread did.
             entry.queued.swap(false, Ordering::AcqRel);
-            let Some(polled) = future.as_mut().as_pin_mut().map(|future| future.poll(&mut Context::from_waker(waker)))
-            else {
-                continue;
-            };
+            let Some(future_now) = future.as_mut().as_pin_mut() else { continue };
+            let polled = coop::fresh(|| future_now.poll(&mut Context::from_waker(waker)));
             if let Poll::Ready(value) = polled {
                 let index = *index;
                 future.set(None);
@@ -150,7 +149,7 @@ impl<F: Future> Set<F> {
 
 /// The part of a batch that a poll didn't get to, because it was stopped or a future panicked: it stays ready.
 struct Unpolled<'a> {
-    batch: Vec<usize>,
+    batch: &'a mut Vec<usize>,
     next: usize,
     list: &'a ReadyList,
 }

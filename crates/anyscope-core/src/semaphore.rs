@@ -40,8 +40,18 @@ struct State {
 /// What one waits for.
 struct Ask {
     needed: usize,
-    /// Whether the permits were handed over; who is notified without them finds the semaphore closed.
-    granted: bool,
+    answer: Answer,
+}
+
+/// What one is told who is notified.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// The permits were handed over.
+    Granted,
+    /// There are no longer as many in all.
+    TooMany,
+    /// The semaphore was closed: what whoever waits is told where it is nothing else.
+    Closed,
 }
 
 impl State {
@@ -52,7 +62,7 @@ impl State {
             if self.available < signed(ask.needed) {
                 break;
             }
-            ask.granted = true;
+            ask.answer = Answer::Granted;
             self.available -= signed(ask.needed);
             wakers.extend(self.queue.notify_front());
         }
@@ -132,7 +142,22 @@ impl Permits {
 
     /// Takes held permits out of the world.
     fn forget(&self, permits: usize) {
-        self.state.lock().total -= permits;
+        let wakers = {
+            let mut state = self.state.lock();
+            state.total -= permits;
+            let total = state.total;
+            // Who waits for more than there is now would wait for ever, and hold up everyone behind.
+            let mut wakers = state.queue.notify_where(|ask| {
+                let is_too_many = total > 0 && ask.needed > total;
+                if is_too_many {
+                    ask.answer = Answer::TooMany;
+                }
+                is_too_many
+            });
+            wakers.extend(state.hand_over());
+            wakers
+        };
+        wake_all(wakers);
     }
 
     fn close(&self) {
@@ -212,7 +237,8 @@ impl Waiting {
                 Place::Queued(key) if state.queue.is_notified(key) => {
                     self.place = Place::Outside;
                     let result = match state.queue.remove(key) {
-                        Removed::Notified(Ask { granted: true, .. }) => Ok(()),
+                        Removed::Notified(Ask { answer: Answer::Granted, .. }) => Ok(()),
+                        Removed::Notified(Ask { answer: Answer::TooMany, .. }) => Err(AcquireError::TOO_MANY),
                         _ => Err(AcquireError::CLOSED),
                     };
                     (Poll::Ready(result), Some(waker))
@@ -223,7 +249,7 @@ impl Waiting {
                     Err(error) => (Poll::Ready(Err(error)), Some(waker)),
                     Ok(()) if state.try_take(self.needed) => (Poll::Ready(Ok(())), Some(waker)),
                     Ok(()) => {
-                        let ask = Ask { needed: self.needed, granted: false };
+                        let ask = Ask { needed: self.needed, answer: Answer::Closed };
                         self.place = Place::Queued(state.queue.push(ask, waker));
                         (Poll::Pending, None)
                     }
@@ -244,7 +270,7 @@ impl Waiting {
         let (removed, wakers) = {
             let mut state = permits.state.lock();
             let removed = state.queue.remove(key);
-            if let Removed::Notified(Ask { needed, granted: true }) = removed {
+            if let Removed::Notified(Ask { needed, answer: Answer::Granted }) = removed {
                 state.available += signed(needed);
             }
             // Subtle: also after leaving from the head unserved, since the next may need less.
@@ -504,6 +530,8 @@ macro_rules! permit {
             }
 
             /// Takes the permits out of the world: the semaphore has as many fewer from now on.
+            ///
+            /// Who waits for more than are left in all gets an error. A semaphore without any left is a gate.
             pub fn forget(mut self) {
                 self.semaphore.permits.forget(self.count);
                 self.count = 0;

@@ -109,11 +109,13 @@ impl fmt::Display for TaskRef {
 /// ```
 pub struct Task<T> {
     cell: Arc<dyn Joinable<T>>,
+    /// Whether the awaiter was found to be cancelled too: it never resumes.
+    never: bool,
 }
 
 impl<T> Task<T> {
     pub(crate) fn new(cell: Arc<dyn Joinable<T>>) -> Self {
-        Self { cell }
+        Self { cell, never: false }
     }
 
     /// Waits for the task and tells how it ended.
@@ -167,12 +169,18 @@ impl<T> Task<T> {
 impl<T> Future for Task<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        if self.never {
+            return Poll::Pending;
+        }
         let why = match self.cell.poll_outcome(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Outcome::Completed(value)) => return Poll::Ready(value),
             // Whoever cancelled the task is cancelling its awaiter as well, and drops it.
-            Poll::Ready(_) if context::scope().is_some_and(|scope| scope.is_cancelled_above()) => return Poll::Pending,
+            Poll::Ready(_) if !context::is_in_job() && context::scope().is_some_and(|it| it.is_cancelled_above()) => {
+                self.never = true;
+                return Poll::Pending;
+            }
             Poll::Ready(Outcome::Cancelled(reason)) => format!("was cancelled: {reason}"),
             Poll::Ready(Outcome::Panicked(panic)) => panic.to_string(),
             Poll::Ready(Outcome::RuntimeGone) => "was ended because its runtime went away".to_owned(),

@@ -1,7 +1,7 @@
 //! Time by the runtime's clock: timeouts, sleeps, intervals.
 
 use crate::cancel::reason::{Reason, ReasonKind};
-use crate::context::{self, Frame, FrameSlot};
+use crate::context::{self, Deferral, Frame, FrameSlot};
 use crate::coop;
 use crate::runtime::{Runtime, Sleep as _, timer};
 use pin_project_lite::pin_project;
@@ -192,13 +192,21 @@ pin_project! {
         frame: FrameSlot,
         // Whether the future was granted a poll after it had only given way at its deadline.
         granted: bool,
+        deferral: Deferral,
     }
 }
 
 impl<F: Future, R: Runtime> Timeout<F, R> {
     #[track_caller]
     fn new(due: Due, future: F) -> Self {
-        Self { future: Some(future), due, alarm: Alarm::new(Location::caller()), frame: None, granted: false }
+        Self {
+            future: Some(future),
+            due,
+            alarm: Alarm::new(Location::caller()),
+            frame: None,
+            granted: false,
+            deferral: Deferral::new(),
+        }
     }
 }
 
@@ -231,7 +239,7 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
             *this.granted = true;
             return Poll::Pending;
         }
-        if context::is_shielded(this.frame) || context::interrupted_around::<R>() {
+        if context::is_shielded(this.frame) || this.deferral.defers::<R>(cx) {
             return Poll::Pending;
         }
         let reason = Reason::new(ReasonKind::Deadline, None, location);

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
 /// tokio as a runtime for anyscope.
@@ -149,7 +149,7 @@ impl Runtime for Tokio {
     fn sleep_until(&self, at: Instant) -> Result<Sleep, RuntimeError> {
         let _context = self.handle().enter();
         // tokio has no question for this, and panics where its timers are off.
-        let sleep = catch_unwind(|| tokio::time::sleep_until(at.into())).map_err(|_| {
+        let sleep = catch_unwind(|| tokio::time::sleep_until(within_reach(at))).map_err(|_| {
             RuntimeError::new(
                 "the tokio runtime was built without `enable_time` or `enable_all`; call one on its `Builder`",
             )
@@ -185,13 +185,22 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // A runtime that shuts down panics in its timers. Whoever waits is about to be dropped with it.
-        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or(Poll::Pending)
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(_) => panic!("the tokio runtime of this timer went away"),
+        }
     }
 }
 
 impl anyscope_core::Sleep for Sleep {
     fn reset(mut self: Pin<&mut Self>, at: Instant) {
-        self.0.as_mut().reset(at.into());
+        self.0.as_mut().reset(within_reach(at));
     }
+}
+
+/// tokio's timers add to the time that they are given, and panic at the end of what the clock can tell. Whoever waits
+/// for more than a century looks at the clock again by then.
+fn within_reach(at: Instant) -> tokio::time::Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    tokio::time::Instant::from_std(at).min(tokio::time::Instant::now() + CENTURY)
 }

@@ -66,7 +66,8 @@ pub trait Pool<F: Future> {
     fn open(location: &'static Location<'static>) -> Self;
     fn len(&self) -> usize;
     fn add(&mut self, index: usize, future: F);
-    /// Polls what is ready. `done` says whether to go on. Returns false where one panicked on another thread.
+    /// Polls what is ready. `done` says whether to go on. Returns false where there is no use in going on: one panicked on another
+    /// thread, or the runtime is gone.
     #[must_use]
     fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool;
     /// Stops what is in progress, and waits until it has ended.
@@ -171,7 +172,7 @@ where
         let task = cx.waker().clone();
         let unused = self.values.lock().task.replace(task);
         drop(unused);
-        if self.owner.group.poll_failed(cx).is_ready() {
+        if self.owner.group.poll_failed(cx).is_ready() || self.owner.group.is_runtime_gone() {
             return false;
         }
         loop {
@@ -193,7 +194,10 @@ where
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.owner.poll_join(cx)
+        let ended = self.owner.poll_join(cx);
+        let lost = ended.is_ready() && self.len > 0 && self.owner.group.is_runtime_gone();
+        assert!(!lost, "the runtime of a parallel gather went away with {} of its futures", self.len);
+        ended
     }
 }
 
@@ -547,6 +551,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         assert!(!this.state.closed, "a gather was polled after it had ended");
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
         let mut values = std::mem::take(&mut this.state.values);
         let mut rounds = 0;
         while !this.state.is_cut() {

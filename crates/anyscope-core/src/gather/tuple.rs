@@ -1,6 +1,7 @@
 //! Gathers of tuples: each future in its place, without an allocation.
 
 use super::{All, FirstErr, Gatherable, Policy, TryGatherable, Tuple};
+use crate::coop;
 use crate::runtime::Runtime;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -24,7 +25,7 @@ impl<F: Future, V> Slot<F, V> {
         P: Policy<F::Output, Value = V>,
     {
         let SlotProjection::Running { future } = self.as_mut().project() else { return Ok(true) };
-        let Poll::Ready(output) = future.poll(cx) else { return Ok(false) };
+        let Poll::Ready(output) = coop::fresh(|| future.poll(cx)) else { return Ok(false) };
         let value = P::sort(output)?;
         self.set(Self::Ended { value: Some(value) });
         Ok(true)
@@ -67,6 +68,9 @@ macro_rules! tuples {
             )>;
 
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                if coop::poll_proceed(cx).is_pending() {
+                    return Poll::Pending;
+                }
                 let mut this = self.project();
                 let ended = (|| {
                     let all = this.$first.as_mut().poll::<P>(cx)?;

@@ -31,6 +31,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Instant;
 
 /// The shared part of a group.
@@ -42,7 +43,8 @@ pub(crate) struct GroupCore {
     pub(crate) whole: Arc<Node>,
     /// The children's scope, below the body's.
     pub(crate) children: Arc<Node>,
-    pub(crate) deadline: Option<Instant>,
+    /// The nearest deadline around the owner, as of its last poll.
+    deadline: Mutex<Option<Instant>>,
     limit: usize,
     max_drivers: usize,
     pub(super) state: Mutex<State>,
@@ -63,6 +65,8 @@ pub(super) struct State {
     /// Set by the first child that fails; the body isn't polled again.
     failed: bool,
     panics: Vec<(Payload, TaskRef)>,
+    /// Panics of destructors that ran because something else was unwinding already: they come after its panic.
+    consequences: Vec<(Payload, TaskRef)>,
     owner: Option<Waker>,
     adopter: Option<Adopted>,
 }
@@ -130,10 +134,22 @@ pub(super) struct Ending {
     drivers: Vec<(usize, Waker)>,
     adopter: Option<Adopted>,
     ready: Option<WakeDriver>,
+    /// Cells that were woken and needn't be polled any more; they keep the group.
+    stale: VecDeque<Arc<dyn Member>>,
 }
 
 impl Ending {
     pub(super) fn go(self, group: &Arc<GroupCore>) {
+        let adopter = self.tell(group);
+        // The end of one group may be what the one around it waited for, and so on outwards: a loop, however many.
+        let mut next = adopter.and_then(Adopted::release);
+        while let Some((group, ending)) = next {
+            next = ending.tell(&group).and_then(Adopted::release);
+        }
+    }
+
+    fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
+        drop(self.stale);
         if let Some(ready) = self.ready {
             ready.go(group);
         }
@@ -146,7 +162,7 @@ impl Ending {
                 guard::forget(payload);
             }
         }
-        drop(self.adopter);
+        self.adopter
     }
 }
 
@@ -216,7 +232,7 @@ impl GroupCore {
             parent,
             whole,
             children,
-            deadline,
+            deadline: Mutex::new(deadline),
             limit,
             max_drivers,
             state: Mutex::new(State {
@@ -232,6 +248,7 @@ impl GroupCore {
                 runtime_gone: false,
                 failed: false,
                 panics: Vec::new(),
+                consequences: Vec::new(),
                 owner: None,
                 adopter: None,
             }),
@@ -240,6 +257,14 @@ impl GroupCore {
 
     pub(crate) fn runtime(&self) -> &DynRuntime {
         &self.runtime
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock()
+    }
+
+    pub(super) fn set_deadline(&self, at: Option<Instant>) {
+        *self.deadline.lock() = at;
     }
 
     /// A place for a child, unless the group has ended.
@@ -266,7 +291,9 @@ impl GroupCore {
         };
         match wake {
             Ok(wake) => wake.go(self),
-            Err(member) => member.destroy(Doom::RuntimeGone),
+            Err(member) => {
+                member.destroy(Doom::RuntimeGone);
+            }
         }
     }
 
@@ -288,28 +315,32 @@ impl GroupCore {
         ending.go(self);
     }
 
+    /// The body panicked: its payload is kept among those of the children, in the order in which they came.
+    pub(super) fn body_panicked(&self, payload: Payload, task: TaskRef) {
+        self.state.lock().panics.push((payload, task));
+    }
+
     /// A child, or a destructor of its, panicked: the body and the siblings are cancelled.
     pub(crate) fn panicked(self: &Arc<Self>, payload: Payload, task: &TaskRef) {
-        let payload = {
-            let mut state = self.state.lock();
-            if state.phase == Phase::Open {
-                state.panics.push((payload, task.clone()));
-                None
-            } else {
-                Some(payload)
-            }
-        };
-        match payload {
-            None => {
-                let message = Some("a task panicked".into());
-                self.fail(&Reason::of_task(ReasonKind::SiblingFailed, message, task.clone(), task.location()));
-            }
-            // Nobody awaits this group any more: whoever adopted it has to know.
-            Some(payload) => match &self.parent {
-                Some(parent) => parent.panicked(payload, task),
-                None => guard::forget(payload),
-            },
+        let mut group = self;
+        {
+            let mut state = loop {
+                let state = group.state.lock();
+                if state.phase == Phase::Open {
+                    break state;
+                }
+                drop(state);
+                // Nobody awaits this group any more: whoever adopted it has to know.
+                match &group.parent {
+                    Some(parent) => group = parent,
+                    None => return guard::forget(payload),
+                }
+            };
+            let panics = if thread::panicking() { &mut state.consequences } else { &mut state.panics };
+            panics.push((payload, task.clone()));
         }
+        let message = Some("a task panicked".into());
+        group.fail(&Reason::of_task(ReasonKind::SiblingFailed, message, task.clone(), task.location()));
     }
 
     /// Cancels the body and the children, because one of them failed.
@@ -320,8 +351,8 @@ impl GroupCore {
             state.failed = true;
             state.owner.take()
         };
-        if let Some(owner) = owner {
-            owner.wake();
+        if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
+            guard::forget(payload);
         }
     }
 
@@ -336,6 +367,11 @@ impl GroupCore {
         poll
     }
 
+    /// Whether nobody polls the children any more. The owner is woken when that comes about.
+    pub(crate) fn is_runtime_gone(&self) -> bool {
+        self.state.lock().runtime_gone
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.state.lock().failed
     }
@@ -347,10 +383,12 @@ impl GroupCore {
             let mut state = self.state.lock();
             if state.live() == 0 {
                 state.phase = Phase::Ended;
-                let panics = mem::take(&mut state.panics);
-                (Poll::Ready(panics), Some(waker), mem::take(&mut state.idle))
+                let mut panics = mem::take(&mut state.panics);
+                panics.append(&mut state.consequences);
+                let unused = (Some(waker), state.owner.take(), mem::take(&mut state.ready));
+                (Poll::Ready(panics), unused, mem::take(&mut state.idle))
             } else {
-                (Poll::Pending, state.owner.replace(waker), Vec::new())
+                (Poll::Pending, (None, state.owner.replace(waker), VecDeque::new()), Vec::new())
             }
         };
         drop(unused);
@@ -385,7 +423,9 @@ impl GroupCore {
         let (ending, panics) = {
             let mut state = self.state.lock();
             state.adopter = Some(adopter);
-            (state.ending(), mem::take(&mut state.panics))
+            let mut panics = mem::take(&mut state.panics);
+            panics.append(&mut state.consequences);
+            (state.ending(), panics)
         };
         // The owner isn't there to resume them; whoever would have waited for it is.
         for (payload, task) in panics {
@@ -395,13 +435,10 @@ impl GroupCore {
     }
 
     /// Something that was adopted has ended.
-    pub(super) fn adopted_ended(self: &Arc<Self>) {
-        let ending = {
-            let mut state = self.state.lock();
-            state.adopted -= 1;
-            state.ending()
-        };
-        ending.go(self);
+    pub(super) fn adopted_ended(&self) -> Ending {
+        let mut state = self.state.lock();
+        state.adopted -= 1;
+        state.ending()
     }
 
     /// The driver `id` is being polled, whatever it was woken by.
@@ -436,22 +473,25 @@ impl GroupCore {
 
     /// A driver was dropped before the group's end: nobody polls the children any more.
     pub(super) fn driver_dropped(self: &Arc<Self>, id: usize) {
-        let (members, stale) = {
+        let (members, ready, owner, stale) = {
             let mut state = self.state.lock();
             state.drivers -= 1;
             let stale = state.forget_idle(id);
             if state.phase == Phase::Ended {
-                (Vec::new(), stale)
+                (Vec::new(), mem::take(&mut state.ready), None, stale)
             } else {
                 state.runtime_gone = true;
-                state.ready.clear();
                 state.waiting.clear();
-                (state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect(), stale)
+                let members = state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect();
+                (members, mem::take(&mut state.ready), state.owner.take(), stale)
             }
         };
-        drop(stale);
+        drop((ready, stale));
         for member in members {
             member.destroy(Doom::RuntimeGone);
+        }
+        if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
+            guard::forget(payload);
         }
     }
 }
@@ -502,6 +542,7 @@ impl State {
                 self.phase = Phase::Ended;
                 ending.adopter = self.adopter.take();
                 ending.drivers = mem::take(&mut self.idle);
+                ending.stale = mem::take(&mut self.ready);
             }
         }
         ending

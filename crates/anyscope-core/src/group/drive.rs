@@ -2,7 +2,7 @@
 //!
 //! A child costs the runtime nothing: the cell is queued, and a driver polls it. The first child that is ready starts
 //! a driver; more are started while all are busy, up to the runtime's parallelism. A driver takes one child at a time,
-//! so that one child which blocks its thread holds up nobody else, and gives way to the runtime after a number of
+//! so that one child which blocks its thread holds up none that are ready already, and gives way to the runtime after a number of
 //! polls of its own, or when the runtime's budget for this poll is spent.
 
 use super::core::{GroupCore, Next};

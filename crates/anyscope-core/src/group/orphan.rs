@@ -6,17 +6,25 @@
 //! 1. A group that adopted something doesn't end before it: an [`Adopted`] counts as one live child.
 //! 2. A group takes nothing in once it has ended; whoever asks goes on to the group around it.
 
-use super::core::{GroupCore, Phase};
+use super::core::{Ending, GroupCore, Phase};
 use crate::sync::Arc;
 use crate::wait_queue::{Removed, WaitQueue, wake_all};
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 /// Keeps a group, or [`drained`], from ending until it is dropped.
 pub(crate) struct Adopted {
-    by: Option<Arc<GroupCore>>,
+    by: By,
+}
+
+enum By {
+    Group(Arc<GroupCore>),
+    /// The count that [`drained`] waits for.
+    Nobody,
+    Released,
 }
 
 impl GroupCore {
@@ -29,7 +37,7 @@ impl GroupCore {
                 if state.phase != Phase::Ended {
                     state.adopted += 1;
                     drop(state);
-                    return Adopted { by: Some(group.clone()) };
+                    return Adopted { by: By::Group(group.clone()) };
                 }
             }
             match &group.parent {
@@ -44,22 +52,40 @@ impl Adopted {
     /// Counts for [`drained`], as there is no group around.
     pub(crate) fn by_nobody() -> Self {
         strays().count += 1;
-        Self { by: None }
+        Self { by: By::Nobody }
     }
 }
 
-impl Drop for Adopted {
-    fn drop(&mut self) {
-        match self.by.take() {
-            Some(group) => group.adopted_ended(),
-            None => {
+impl Adopted {
+    /// Ends the adoption. Hands out what is left to do where a group had waited for it.
+    pub(super) fn release(mut self) -> Option<(Arc<GroupCore>, Ending)> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<(Arc<GroupCore>, Ending)> {
+        match mem::replace(&mut self.by, By::Released) {
+            By::Released => None,
+            By::Group(group) => {
+                let ending = group.adopted_ended();
+                Some((group, ending))
+            }
+            By::Nobody => {
                 let wakers = {
                     let mut strays = strays();
                     strays.count -= 1;
                     if strays.count == 0 { strays.waiters.notify_all() } else { Vec::new() }
                 };
                 wake_all(wakers);
+                None
             }
+        }
+    }
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        if let Some((group, ending)) = self.end() {
+            ending.go(&group);
         }
     }
 }

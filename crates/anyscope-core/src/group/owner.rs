@@ -6,15 +6,16 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
 use crate::guard::{self, Payload};
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, thread_local};
+use crate::sync::{Arc, thread_local, yield_now};
 use crate::task::TaskRef;
 use crate::task::cell::{Doom, Member};
+use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Owns a group. Dropped before the group has ended, it destroys every idle child before the drop returns, and leaves
 /// to an adopter what it can't destroy: a poll under way on another thread, a blocking job.
@@ -54,16 +55,19 @@ impl Owner {
     pub(crate) async fn run<B: Future>(&self, body: B) -> Option<B::Output> {
         let mut body = pin!(Some(body));
         let mut frame = self.frame();
-        let result = poll_fn(|cx| self.poll_body(body.as_mut(), &mut frame, cx)).await;
-        if let Err(payload) = &result {
-            self.body_failed(&format!("panicked: {}", guard::message(payload)));
-        }
-        let mut panics = poll_fn(|cx| self.group.poll_ended(cx)).await.into_iter();
-        // The first panic in time is the one that goes on; where a child's stopped the body, it is the child's.
-        let (output, first) = match result {
-            Ok(output) => (output, panics.next().map(|(payload, _)| payload)),
-            Err(payload) => (None, Some(payload)),
+        let output = match poll_fn(|cx| self.poll_body(body.as_mut(), &mut frame, cx)).await {
+            Ok(output) => output,
+            Err(payload) => {
+                // Kept before the children are cancelled: what they panic with then comes after it.
+                let how = format!("panicked: {}", guard::message(&payload));
+                self.group.body_panicked(payload, self.task());
+                self.body_failed(&how);
+                None
+            }
         };
+        let mut panics = poll_fn(|cx| self.group.poll_ended(cx)).await.into_iter();
+        // The first in time is the one that goes on.
+        let first = panics.next().map(|(payload, _)| payload);
         if first.is_some() {
             if let Some(payload) = guard::drop_caught(output) {
                 guard::forget(payload);
@@ -77,11 +81,17 @@ impl Owner {
         output
     }
 
+    /// The task that the body runs in, or one that stands for it.
+    fn task(&self) -> TaskRef {
+        context::task().unwrap_or_else(|| TaskRef::new(self.name.clone(), self.location))
+    }
+
     fn frame(&self) -> FrameSlot {
         Some(Frame {
             root: self.root,
             group: Some(self.group.clone()),
             scope: Some(self.group.whole.clone()),
+            deadline: self.group.deadline(),
             ..Frame::default()
         })
     }
@@ -94,7 +104,12 @@ impl Owner {
     ) -> Poll<Result<Option<B::Output>, Payload>> {
         if !self.group.has_failed() || context::is_shielded(slot) {
             if let Some(frame) = slot {
-                frame.deadline = self.group.deadline;
+                // The body may be polled within other deadlines than at its first poll, and the children follow.
+                let at = if self.root { None } else { context::deadline() };
+                if frame.deadline != at {
+                    frame.deadline = at;
+                    self.group.set_deadline(at);
+                }
             }
             let polled = context::within(slot, || {
                 guard::catch(|| body.as_mut().as_pin_mut().map_or(Poll::Pending, |body| body.poll(cx)))
@@ -124,8 +139,7 @@ impl Owner {
             Ok(()) => Ok(None),
             Err(payload) => {
                 // The child's failure came first; the destructor's panic is kept behind it.
-                let task = context::task().unwrap_or_else(|| TaskRef::new(None, self.location));
-                self.group.panicked(payload, &task);
+                self.group.body_panicked(payload, self.task());
                 Ok(None)
             }
         })
@@ -155,8 +169,10 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let Some(members) = self.group.abandon() else { return };
         let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
-        self.group.whole.cancel(&reason);
-        Wreck { group: self.group.clone(), members, reason, held: None }.clear();
+        // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken
+        // for, and be in the middle of ending them when this drop returns.
+        let wakers = self.group.whole.mark_all(&reason).unwrap_or_default();
+        Wreck { group: self.group.clone(), members, wakers, reason, held: None }.clear();
     }
 }
 
@@ -164,60 +180,73 @@ impl Drop for Owner {
 struct Wreck {
     group: Arc<GroupCore>,
     members: Vec<Arc<dyn Member>>,
+    /// Who waits for the cancellation: mostly the members.
+    wakers: Vec<Waker>,
     reason: Reason,
     /// While this is put off: keeps the group around from believing that all below it has ended.
     held: Option<Adopted>,
 }
 
 thread_local! {
-    /// How many wrecks are being cleared on this thread, one inside the other, and those put off.
-    static CLEARING: RefCell<(usize, Vec<Wreck>)> = const { RefCell::new((0, Vec::new())) };
+    /// Where on this thread's stack the outermost wreck is being cleared, and those put off until it is through.
+    static CLEARING: RefCell<(Option<usize>, Vec<Wreck>)> = const { RefCell::new((None, Vec::new())) };
 }
 
-/// A child's future may hold a group whose children hold groups. Up to this depth each is cleared in place; what is
-/// deeper waits for the outermost, which clears it before its own drop returns, so that depth doesn't cost stack.
-const IN_PLACE: usize = 4;
+/// How often a drop looks again whether the polls that were under way have returned.
+///
+/// A child that has just told somebody that it waits is idle to them, though its poll takes another microsecond to
+/// return on its own thread. To give it that costs little; a poll that goes on is left to an adopter.
+const SETTLING: usize = 100;
+
+/// A child's future may hold a group whose children hold groups. Each is cleared in place as long as that takes no more
+/// stack than this, in bytes; what is deeper waits for the outermost, which clears it before its own drop returns.
+const IN_PLACE: usize = 16 * 1024;
 
 impl Wreck {
     fn clear(mut self) {
-        let Some(depth) = Self::enter() else { return self.destroy() };
-        if depth > IN_PLACE {
-            self.held = self.group.parent.as_ref().map(|parent| parent.adopt());
-            CLEARING.with(|clearing| clearing.borrow_mut().1.push(self));
-        } else {
-            self.destroy();
-            if depth == 1 {
-                Self::destroy_put_off();
+        let here = 0_u8;
+        let here = std::ptr::from_ref(&here).addr();
+        match CLEARING.try_with(|clearing| *clearing.borrow_mut().0.get_or_insert(here)) {
+            Ok(outermost) if outermost == here => {
+                let _end = Outermost;
+                self.destroy();
+                while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().1.pop()) {
+                    wreck.destroy();
+                }
             }
-        }
-        CLEARING.with(|clearing| clearing.borrow_mut().0 -= 1);
-    }
-
-    /// Counts one more; `None` on a thread whose locals are gone already.
-    fn enter() -> Option<usize> {
-        CLEARING
-            .try_with(|clearing| {
-                let depth = &mut clearing.borrow_mut().0;
-                *depth += 1;
-                *depth
-            })
-            .ok()
-    }
-
-    fn destroy_put_off() {
-        while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().1.pop()) {
-            wreck.destroy();
+            Ok(outermost) if outermost.abs_diff(here) > IN_PLACE => {
+                self.held = self.group.parent.as_ref().map(|parent| parent.adopt());
+                CLEARING.with(|clearing| clearing.borrow_mut().1.push(self));
+            }
+            // Not deep, or on a thread whose locals are gone already.
+            _ => self.destroy(),
         }
     }
 
     fn destroy(self) {
-        let Self { group, members, reason, held } = self;
+        let Self { group, members, wakers, reason, held } = self;
         context::dropping(&reason, || {
-            for member in members {
-                member.destroy(Doom::Cancelled);
+            let mut polled: Vec<_> =
+                members.into_iter().filter(|member| member.clone().destroy(Doom::Cancelled)).collect();
+            for _ in 0..SETTLING {
+                polled.retain(|member| !member.is_over());
+                if polled.is_empty() {
+                    break;
+                }
+                yield_now();
             }
         });
+        wake_all(wakers);
         group.hand_over();
         drop(held);
+    }
+}
+
+/// Ends the clearing of the outermost wreck, also where something panics in it.
+struct Outermost;
+
+impl Drop for Outermost {
+    fn drop(&mut self) {
+        let _ = CLEARING.try_with(|clearing| clearing.borrow_mut().0 = None);
     }
 }

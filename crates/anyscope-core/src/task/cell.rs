@@ -62,8 +62,10 @@ pub(crate) type BoxedChild<T> = Pin<Box<dyn Future<Output = Step<T>> + Send>>;
 pub(crate) trait Member: Send + Sync {
     /// Polls the future once, if it is queued.
     fn run(self: Arc<Self>);
-    /// Ends the child now, or when the poll under way has returned.
-    fn destroy(self: Arc<Self>, doom: Doom);
+    /// Ends the child now, or when the poll under way has returned. Says whether there is one.
+    fn destroy(self: Arc<Self>, doom: Doom) -> bool;
+    /// Whether it has been destroyed.
+    fn is_over(&self) -> bool;
 }
 
 /// A child as its handle sees it.
@@ -140,9 +142,9 @@ impl<T: Send + 'static> Cell<T> {
             root: true,
             group: Some(group.clone()),
             scope: Some(node.clone()),
-            deadline: group.deadline,
+            deadline: None,
             task: Some(task.clone()),
-            shields: None,
+            ..Frame::default()
         };
         let cell = Arc::new(Self {
             task: task.clone(),
@@ -162,7 +164,9 @@ impl<T: Send + 'static> Cell<T> {
             Admission::Started(wake) => wake.go(&group),
             // Held back by the limit; a cancellation has to find it all the same.
             Admission::Waiting => cell.watch_while_held_back(),
-            Admission::Refused(doom) => cell.clone().destroy(doom),
+            Admission::Refused(doom) => {
+                cell.clone().destroy(doom);
+            }
         }
         cell
     }
@@ -191,6 +195,9 @@ impl<T: Send + 'static> Cell<T> {
         let mut cx = Context::from_waker(&waker);
         let polled = {
             let Work { future, frame, .. } = &mut work;
+            if let Some(frame) = frame {
+                frame.deadline = self.group.deadline();
+            }
             context::within(frame, || guard::catch(|| future.as_mut().poll(&mut cx)))
         };
         match polled {
@@ -252,7 +259,11 @@ impl<T: Send + 'static> Cell<T> {
         let Work { future, mut frame, mut watch } = work;
         self.node.leave(&mut watch);
         let reason = match &end {
-            End::Cancelled => Some(self.node.reason().unwrap_or_else(|| self.dropped())),
+            // The group's where the pass hasn't come down to a child that was spawned into it.
+            End::Cancelled => {
+                let reason = self.node.reason().or_else(|| self.group.children.reason());
+                Some(reason.unwrap_or_else(|| self.dropped()))
+            }
             _ => None,
         };
         let panic = context::within(&mut frame, || match &reason {
@@ -358,7 +369,11 @@ impl<T: Send + 'static> Member for Cell<T> {
         self.poll_once();
     }
 
-    fn destroy(self: Arc<Self>, doom: Doom) {
+    fn is_over(&self) -> bool {
+        self.is_finished()
+    }
+
+    fn destroy(self: Arc<Self>, doom: Doom) -> bool {
         let work = {
             let mut inner = self.inner.lock();
             match inner.stage {
@@ -374,7 +389,7 @@ impl<T: Send + 'static> Member for Cell<T> {
                 }
                 Stage::Polling | Stage::Woken => {
                     inner.doomed = Some(doom);
-                    None
+                    return true;
                 }
                 Stage::Ending | Stage::Done => None,
             }
@@ -386,6 +401,7 @@ impl<T: Send + 'static> Member for Cell<T> {
             };
             self.end(work, end);
         }
+        false
     }
 }
 

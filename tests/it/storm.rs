@@ -142,9 +142,10 @@ fn grow(mut dice: Dice, depth: u32, world: Arc<World>) -> Branch {
             }
             13 => drop(gather(twigs(&mut dice)).limit(2).await),
             14 => drop(try_gather(twigs(&mut dice)).limit(2).parallel().await),
-            15 => drop(
-                gather(twigs(&mut dice)).timeout_each(moment).for_each(async |_, _| anyscope::yield_now().await).await,
-            ),
+            15 => {
+                let twigs = gather(twigs(&mut dice)).timeout_each(moment);
+                twigs.for_each(async |_, _| anyscope::yield_now().await).await;
+            }
             16 => drop(race(twigs(&mut dice)).await),
             _ => unreachable!(),
         }

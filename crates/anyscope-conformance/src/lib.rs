@@ -34,6 +34,6 @@ mod harness;
 mod support;
 
 pub use checks::CHECKS;
+pub use harness::Check;
 #[doc(hidden)]
 pub use harness::check;
-pub use harness::Check;

@@ -8,5 +8,5 @@ mod owned {
     use async_executor::Executor;
     use std::sync::Arc;
 
-    anyscope_conformance::suite!(anyscope_smol::Smol::with_executor(Arc::new(Executor::new())));
+    anyscope_conformance::suite!(anyscope_smol::Smol::with_executor(Arc::new(Executor::new())).threads(1));
 }

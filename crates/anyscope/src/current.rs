@@ -42,6 +42,7 @@ static DEFAULT: OnceLock<(Current, Box<dyn Any + Send + Sync>)> = OnceLock::new(
 /// Chooses the runtime for calls that have none around them. The first choice stays; returns whether this was it.
 ///
 /// For the application, once, at its start: a library has no business to choose.
+/// A runtime that makes progress only while somebody blocks on it, as a current-thread one does, is no use here.
 ///
 /// # Examples
 ///

@@ -92,6 +92,12 @@ where
 ///
 /// As [`task_group`]. A panic goes before the errors, which are dropped then.
 ///
+/// # Spawning what awaits it
+///
+/// A future that awaits this can be spawned where its parts can. The exception is an error type that holds a `dyn`, as
+/// `Box<dyn Error + Send + Sync>` does: the compiler forgets its lifetime there and can't show that the future is `Send`.
+/// A type of your own around it helps: `struct Failed(Box<dyn Error + Send + Sync>);`.
+///
 /// # Examples
 ///
 /// ```

@@ -42,22 +42,28 @@ pub fn the_first_error_cancels_the_rest_and_all_are_kept_in_order<R: Runtime>(ru
                 drop(member);
                 Ok(())
             });
-            // Jobs can't be stopped: each fails after the one before it has, and only once it sees the cancellation.
+            // Jobs can't be stopped once they're at work: each fails after the one before it has, and only once it sees
+            // the cancellation.
+            let (second_at_work, third_at_work) = (Gate::new(), Gate::new());
+            let (second_started, third_started) = (second_at_work.clone(), third_at_work.clone());
             g.task("third").spawn_blocking(move || {
+                third_started.open();
                 while !ended_before.get().is_some_and(Task::is_finished) {
                     thread::yield_now();
                 }
                 Err::<(), _>(Broken("three"))
             });
-            let task = g.task("second").spawn_blocking(|| {
+            let task = g.task("second").spawn_blocking(move || {
+                second_started.open();
                 while !is_cancelled() {
                     thread::yield_now();
                 }
                 Err::<(), _>(Broken("two"))
             });
             second.set(task).expect("it is set once");
-            g.spawn(async {
-                turns(3).await;
+            g.spawn(async move {
+                second_at_work.passed().await;
+                third_at_work.passed().await;
                 Err::<(), _>(Broken("one"))
             });
             pending().await

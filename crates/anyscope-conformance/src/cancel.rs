@@ -1,8 +1,8 @@
 //! Laws 7 to 13: requests, reasons and who reports.
 
 use crate::support::{
-    Census, Gate, Member, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once, poll_with, polled, settled,
-    surviving, until,
+    Census, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once, poll_with,
+    polled, settled, surviving, until,
 };
 use anyscope_core::{
     CancelToken, GroupHandle, Outcome, Reason, ReasonKind, Runtime, Semaphore, Task, TaskGroup, cancelled,
@@ -294,36 +294,59 @@ pub fn a_request_reaches_what_is_being_spawned_meanwhile<R: Runtime>(runtime: R)
     });
 }
 
-/// A task whose cancellation was requested is never polled again, however often it is woken.
+/// An idle task that is cancelled is never polled again, though the request wakes it, and others do afterwards.
+pub fn an_idle_task_is_not_polled_for_its_cancellation<R: Runtime>(runtime: R) {
+    run(OneAtATime(runtime), async {
+        for round in 0..30 {
+            let token = CancelToken::<OneAtATime<R>>::new();
+            let (polls, wakers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::<Waker>::new())));
+            let work = token.run(task_group::<OneAtATime<R>, _, _>(async |g| {
+                let tasks: Vec<_> = (0..10)
+                    .map(|_| {
+                        let (polls, wakers) = (polls.clone(), wakers.clone());
+                        g.spawn(poll_fn(move |cx| {
+                            polls.fetch_add(1, Ordering::SeqCst);
+                            wakers.lock().unwrap().push(cx.waker().clone());
+                            Poll::<()>::Pending
+                        }))
+                    })
+                    .collect();
+                until(|| polls.load(Ordering::SeqCst) == 10).await;
+                // Polled after the polls of all others have returned.
+                g.spawn(async {}).await;
+                match round % 3 {
+                    0 => assert!(tasks.iter().all(Task::cancel)),
+                    1 => g.cancel(),
+                    _ => assert!(token.cancel()),
+                }
+                wakers.lock().unwrap().iter().for_each(Waker::wake_by_ref);
+            }));
+            let _ = work.await;
+            assert_eq!(polls.load(Ordering::SeqCst), 10, "an idle task was polled because it was cancelled");
+        }
+    });
+}
+
+/// A task that is kept busy is polled no more after it was cancelled, but for the one poll that was about to begin.
 pub fn a_cancelled_task_is_not_polled_again<R: Runtime>(runtime: R) {
     run(runtime, async {
         for round in 0..100 {
-            let (token, polls) = (CancelToken::<R>::new(), Gate::new());
+            let (token, begun) = (CancelToken::<R>::new(), Gate::new());
             let (asked, late): (Arc<AtomicBool>, Arc<AtomicUsize>) = Default::default();
-            let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
             let child = {
-                let (asked, late, polls, wakers) = (asked.clone(), late.clone(), polls.clone(), wakers.clone());
+                let (asked, late, begun) = (asked.clone(), late.clone(), begun.clone());
                 poll_fn(move |cx| {
                     late.fetch_add(usize::from(asked.load(Ordering::SeqCst)), Ordering::SeqCst);
-                    *wakers.lock().unwrap() = vec![cx.waker().clone()];
-                    polls.open();
+                    begun.open();
+                    cx.waker().wake_by_ref();
                     Poll::<()>::Pending
                 })
             };
-            let (send, begun) = channel();
+            let (send, started) = channel();
             let racing = {
                 let (token, asked) = (token.clone(), asked.clone());
                 on_thread(move || {
-                    let (task, group): (Task<()>, GroupHandle<R>) = begun.recv().expect("the child was polled");
-                    let wake = move || {
-                        let waker = wakers.lock().unwrap()[0].clone();
-                        waker.wake_by_ref();
-                    };
-                    // It is kept busy while it is cancelled, and afterwards.
-                    let before = thread::spawn({
-                        let wake = wake.clone();
-                        move || (0..50).for_each(|_| wake())
-                    });
+                    let (task, group): (Task<()>, GroupHandle<R>) = started.recv().expect("the child was polled");
                     (0..round).for_each(|_| std::hint::spin_loop());
                     match round % 3 {
                         0 => assert!(task.cancel()),
@@ -331,18 +354,19 @@ pub fn a_cancelled_task_is_not_polled_again<R: Runtime>(runtime: R) {
                         _ => assert!(token.cancel()),
                     }
                     asked.store(true, Ordering::SeqCst);
-                    (0..50).for_each(|_| wake());
-                    before.join().unwrap();
                 })
             };
-            let work = token.run(task_group::<R, _, _>(async |g| {
-                let task = g.spawn(child);
-                polls.passed().await;
-                send.send((task, g.handle())).expect("the thread waits");
-            }));
-            let _ = work.await;
-            racing.await;
-            assert_eq!(late.load(Ordering::SeqCst), 0, "polled after the request, in round {round}");
+            task_group::<R, _, _>(async |_| {
+                let work = token.run(task_group::<R, _, _>(async |g| {
+                    let task = g.spawn(child);
+                    begun.passed().await;
+                    send.send((task, g.handle())).expect("the thread waits");
+                }));
+                let _ = work.await;
+                racing.await;
+            })
+            .await;
+            assert!(late.load(Ordering::SeqCst) <= 1, "polled on and on after the request, in round {round}");
         }
     });
 }

@@ -37,6 +37,7 @@ macro_rules! each_check {
                 a_request_runs_no_code_of_what_it_cancels [7]
                 a_request_reaches_100_000_levels_on_a_small_stack [8]
                 a_request_reaches_what_is_being_spawned_meanwhile [7 8]
+                an_idle_task_is_not_polled_for_its_cancellation [9]
                 a_cancelled_task_is_not_polled_again [9]
                 what_runs_under_a_cancelled_token_is_dropped_unpolled [7 9]
                 a_child_held_back_by_a_limit_is_cancelled_at_once [9]

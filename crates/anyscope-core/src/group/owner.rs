@@ -13,6 +13,7 @@ use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -187,9 +188,19 @@ struct Wreck {
     held: Option<Adopted>,
 }
 
+/// What the outermost wreck of a thread has to see to before its drop returns.
+struct Clearing {
+    /// Where on the stack it is being cleared.
+    outermost: Option<usize>,
+    /// The wrecks that were put off until it is through.
+    deferred: Vec<Wreck>,
+    /// Who waits for the cancellations.
+    wakers: Vec<Waker>,
+}
+
 thread_local! {
-    /// Where on this thread's stack the outermost wreck is being cleared, and those put off until it is through.
-    static CLEARING: RefCell<(Option<usize>, Vec<Wreck>)> = const { RefCell::new((None, Vec::new())) };
+    static CLEARING: RefCell<Clearing> =
+        const { RefCell::new(Clearing { outermost: None, deferred: Vec::new(), wakers: Vec::new() }) };
 }
 
 /// How often a drop looks again whether the polls that were under way have returned.
@@ -206,17 +217,17 @@ impl Wreck {
     fn clear(mut self) {
         let here = 0_u8;
         let here = std::ptr::from_ref(&here).addr();
-        match CLEARING.try_with(|clearing| *clearing.borrow_mut().0.get_or_insert(here)) {
+        match CLEARING.try_with(|clearing| *clearing.borrow_mut().outermost.get_or_insert(here)) {
             Ok(outermost) if outermost == here => {
                 let _end = Outermost;
                 self.destroy();
-                while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().1.pop()) {
+                while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().deferred.pop()) {
                     wreck.destroy();
                 }
             }
             Ok(outermost) if outermost.abs_diff(here) > IN_PLACE => {
                 self.held = self.group.parent.as_ref().map(|parent| parent.adopt());
-                CLEARING.with(|clearing| clearing.borrow_mut().1.push(self));
+                CLEARING.with(|clearing| clearing.borrow_mut().deferred.push(self));
             }
             // Not deep, or on a thread whose locals are gone already.
             _ => self.destroy(),
@@ -236,17 +247,26 @@ impl Wreck {
                 yield_now();
             }
         });
-        wake_all(wakers);
+        // Subtle: woken when the outermost is through. The marks reach the children of what was put off, and a driver
+        // on another thread would take those that it is woken for.
+        let mut wakers = Some(wakers);
+        let _ = CLEARING.try_with(|clearing| clearing.borrow_mut().wakers.extend(wakers.take().into_iter().flatten()));
+        wake_all(wakers.into_iter().flatten());
         group.hand_over();
         drop(held);
     }
 }
 
-/// Ends the clearing of the outermost wreck, also where something panics in it.
+/// Ends the clearing of the outermost wreck, also where something panics in it, and wakes who waits.
 struct Outermost;
 
 impl Drop for Outermost {
     fn drop(&mut self) {
-        let _ = CLEARING.try_with(|clearing| clearing.borrow_mut().0 = None);
+        let wakers = CLEARING.try_with(|clearing| {
+            let mut clearing = clearing.borrow_mut();
+            clearing.outermost = None;
+            mem::take(&mut clearing.wakers)
+        });
+        wake_all(wakers.unwrap_or_default());
     }
 }

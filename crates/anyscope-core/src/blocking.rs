@@ -17,7 +17,7 @@ use crate::cancel::tree::Node;
 use crate::context::{self, Deferral, Frame, Shielded};
 use crate::group::orphan::Adopted;
 use crate::guard::{self, Payload};
-use crate::limiter::{AcquireLimiter, Limiter, LimiterPermit, blocking_limiter};
+use crate::limiter::{AcquireLimiter, Held as HeldPermit, Limiter, LimiterPermit, blocking_limiter};
 use crate::runtime::{Job, Runtime};
 use crate::sync::{Arc, Mutex};
 use pin_project_lite::pin_project;
@@ -276,6 +276,8 @@ fn start<T: Send + 'static, R: Runtime>(
         runtime: group.is_none().then(|| runtime.clone().into_dyn()),
         group,
         shields: None,
+        locals: context::locals(),
+        held: Some(HeldPermit::new(&permit, context::held())),
         job: true,
     };
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));

@@ -14,16 +14,21 @@
 //!
 //! # Shields
 //!
-//! Work that nothing may interrupt (a blocking job that is waited for) counts itself in every frame up to the root,
-//! and each owner of a frame asks its own before it drops what it polls. The counters are made when the first shield
-//! asks for them; a frame without one costs nothing.
+//! Work that nothing may interrupt (a shield, a blocking job that is waited for) counts itself in every frame up to the
+//! root, and each owner of a frame asks its own before it drops what it polls. The counters are made when the first
+//! shield asks for them; a frame without one costs nothing.
+//!
+//! A shield that ends while something outside is pending leaves a mark: the next one gives way, so that what was pending
+//! strikes between the two.
 
 use crate::cancel::reason::Reason;
 use crate::cancel::tree::Node;
 use crate::coop;
 use crate::group::core::GroupCore;
+use crate::limiter::Held;
+use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, thread_local};
 use crate::task::TaskRef;
 use std::cell::RefCell;
 use std::panic::Location;
@@ -38,11 +43,37 @@ pub(crate) struct Frame {
     pub(crate) scope: Option<Arc<Node>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) task: Option<TaskRef>,
-    pub(crate) shields: Option<Arc<AtomicUsize>>,
+    pub(crate) shields: Option<Arc<Shields>>,
+    /// The values of task-locals, the innermost first.
+    pub(crate) locals: Option<Arc<Binding>>,
+    /// What the blocking jobs around hold of limiters, the innermost first.
+    pub(crate) held: Option<Arc<Held>>,
     /// The runtime, where no group is around to tell.
     pub(crate) runtime: Option<DynRuntime>,
     /// Whether it is a blocking job's: nobody polls it, so that it has to look at its deadline itself.
     pub(crate) job: bool,
+}
+
+/// The shields inside of a frame.
+#[derive(Default)]
+pub(crate) struct Shields {
+    /// How many are up.
+    up: AtomicUsize,
+    /// Whether one ended while something outside was pending.
+    spent: AtomicBool,
+}
+
+impl Shields {
+    /// One shield that stays up.
+    pub(crate) fn up_for_good() -> Arc<Self> {
+        Arc::new(Self { up: AtomicUsize::new(1), spent: AtomicBool::new(false) })
+    }
+
+    fn is_up(&self) -> bool {
+        // Ordering: Acquire; pairs with the Release in `Shielded::drop`. Only an owner that polls the frame asks, or one
+        // that holds the lock it is kept under.
+        self.up.load(Ordering::Acquire) > 0
+    }
 }
 
 /// Where an owner keeps its frame while it isn't polling.
@@ -104,6 +135,38 @@ pub(crate) fn scope() -> Option<Arc<Node>> {
 /// The nearest group around.
 pub(crate) fn group() -> Option<Arc<GroupCore>> {
     find(|frame| frame.group.clone())
+}
+
+/// Whether the caller is inside `group`, or in a group inside of it.
+pub(crate) fn is_within(group: &Arc<GroupCore>) -> bool {
+    let nearest = find(|frame| {
+        let nearest = frame.group.as_ref()?;
+        Some(if Arc::ptr_eq(nearest, group) { Ok(()) } else { Err(nearest.clone()) })
+    });
+    match nearest {
+        None => false,
+        Some(Ok(())) => true,
+        Some(Err(nearest)) => {
+            let mut around = nearest.parent.as_ref();
+            while let Some(next) = around {
+                if Arc::ptr_eq(next, group) {
+                    return true;
+                }
+                around = next.parent.as_ref();
+            }
+            false
+        }
+    }
+}
+
+/// The values of task-locals around the caller.
+pub(crate) fn locals() -> Option<Arc<Binding>> {
+    find(|frame| frame.locals.clone())
+}
+
+/// What the blocking jobs around the caller hold of limiters.
+pub(crate) fn held() -> Option<Arc<Held>> {
+    find(|frame| frame.held.clone())
 }
 
 /// The task that is running.
@@ -175,11 +238,18 @@ impl Deferral {
     /// The same for something that would put up a shield of its own. Where others around have one up, whoever waits for
     /// them has its turn when they end: until then, nothing new begins.
     pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        // Ordering: Acquire, as in `is_shielded`.
-        let up = |frame: &mut Frame| {
-            frame.shields.as_ref().filter(|shields| shields.load(Ordering::Acquire) > 0).map(|_| ())
-        };
+        let up = |frame: &mut Frame| frame.shields.as_ref().filter(|shields| shields.is_up()).map(|_| ());
         (find(up).is_some() && interrupted_around::<R>()) || self.defers::<R>(cx)
+    }
+
+    /// The same for a shield in the code of a user: it may be what a request is answered with, so it gives way only where
+    /// another ended before it while something was pending.
+    pub(crate) fn defers_next_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
+        // Ordering: Relaxed; set and read by polls of one task, one after the other.
+        let spent = |frame: &mut Frame| {
+            frame.shields.as_ref().filter(|shields| shields.spent.load(Ordering::Relaxed)).map(|_| ())
+        };
+        find(spent).is_some() && self.defers::<R>(cx)
     }
 
     /// Whether to return `Pending` now.
@@ -210,34 +280,49 @@ pub(crate) fn is_late_job() -> bool {
 
 /// Whether what was polled with this frame is in the middle of something that may not be interrupted.
 pub(crate) fn is_shielded(slot: &FrameSlot) -> bool {
-    // Ordering: Acquire; pairs with the Release in `Shielded::drop`. Only an owner that polls the frame asks, or one
-    // that holds the lock it is kept under.
-    slot.as_ref().and_then(|frame| frame.shields.as_ref()).is_some_and(|shields| shields.load(Ordering::Acquire) > 0)
+    slot.as_ref().and_then(|frame| frame.shields.as_ref()).is_some_and(|shields| shields.is_up())
 }
 
 /// Keeps every scope around from being interrupted, until it is dropped.
-pub(crate) struct Shielded(Vec<Arc<AtomicUsize>>);
+pub(crate) struct Shielded(Vec<Arc<Shields>>);
 
 impl Shielded {
     pub(crate) fn new() -> Self {
-        let mut counters = Vec::new();
+        let mut around = Vec::new();
         let _: Option<()> = find(|frame| {
-            counters.push(frame.shields.get_or_insert_with(|| Arc::new(AtomicUsize::new(0))).clone());
+            around.push(frame.shields.get_or_insert_with(Arc::default).clone());
             None
         });
-        for counter in &counters {
+        for shields in &around {
             // Ordering: Relaxed; the poll that counts ends before anyone asks.
-            counter.fetch_add(1, Ordering::Relaxed);
+            shields.up.fetch_add(1, Ordering::Relaxed);
         }
-        Self(counters)
+        Self(around)
+    }
+
+    /// Ends it inside of a poll, and leaves a mark for the next with whoever is waiting to interrupt.
+    pub(crate) fn end<R: Runtime>(self) {
+        drop(self);
+        if !interrupted_around::<R>() {
+            return;
+        }
+        let now = try_locate::<R>().map(|runtime| runtime.now());
+        let _: Option<()> = find(|frame| {
+            let late = frame.deadline.zip(now).is_some_and(|(at, now)| now >= at);
+            if late || frame.scope.as_ref().is_some_and(|scope| scope.is_cancelled_above()) {
+                // Ordering: Relaxed, as where it is read.
+                frame.shields.get_or_insert_with(Arc::default).spent.store(true, Ordering::Relaxed);
+            }
+            None
+        });
     }
 }
 
 impl Drop for Shielded {
     fn drop(&mut self) {
-        for counter in &self.0 {
+        for shields in &self.0 {
             // Ordering: Release; what was shielded happened before.
-            counter.fetch_sub(1, Ordering::Release);
+            shields.up.fetch_sub(1, Ordering::Release);
         }
     }
 }

@@ -1,21 +1,32 @@
-//! [`TaskGroup`] and [`TryTaskGroup`]: they own tasks, and end after all of them.
+//! [`TaskGroup`]: it owns tasks, and ends after all of them. Its fail-fast form is in `group/fallible.rs`.
 
+pub(crate) mod builder;
 pub(crate) mod core;
 pub(crate) mod drive;
+pub(crate) mod fallible;
+pub(crate) mod finaliser;
+pub(crate) mod handle;
 pub(crate) mod orphan;
 pub(crate) mod owner;
+pub(crate) mod room;
+pub(crate) mod shutdown;
+pub(crate) mod start;
 
-use self::core::{GroupCore, Reserved};
-use self::owner::Owner;
+use self::builder::Builder;
+use self::core::{GroupCore, Reserved, Role};
+use self::finaliser::Finaliser;
+use self::handle::GroupHandle;
+use self::start::{Start, Started};
 use crate::blocking::{Unblock, unblock};
 use crate::cancel::reason::{Reason, ReasonKind};
-use crate::error::{Closed, Failure, GroupError};
-use crate::guard;
+use crate::cancel::tree::Node;
+use crate::outcome::Outcome;
 use crate::runtime::Runtime;
-use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Cell, Step};
+use crate::sync::Arc;
+use crate::task::cell::{Birth, Cell, Step};
 use crate::task::{Task, TaskRef};
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -24,7 +35,7 @@ use std::panic::Location;
 /// Opens a group, runs `body` with it, and returns the body's value after every child has ended.
 ///
 /// The children run on the runtime, in parallel where it has threads for them; their outputs are values, an `Err`
-/// among them: for a group that an error ends, see [`try_task_group`]. Where a child panics, the body and the other
+/// among them: for a group that an error ends, see [`try_task_group`](crate::try_task_group). Where a child panics, the body and the other
 /// children are cancelled, and the panic goes on in the caller after all of them have ended.
 ///
 /// # Cancel safety
@@ -63,86 +74,10 @@ where
     TaskGroup::builder().run(body)
 }
 
-/// Opens a group that the first error ends, runs `body` with it, and returns the body's value after every child has
-/// ended.
-///
-/// The first `Err`, of a child or of the body, cancels the children and the body.
-///
-/// # Errors
-///
-/// [`GroupError`], with the error that came first and all that came after it, each with its task.
-///
-/// # Cancel safety
-///
-/// As [`task_group`].
-///
-/// # Panics
-///
-/// As [`task_group`]. A panic goes before the errors, which are dropped then.
-///
-/// # Spawning what awaits it
-///
-/// A future that awaits this can be spawned where its parts can. The exception is an error type that holds a `dyn`, as
-/// `Box<dyn Error + Send + Sync>` does: the compiler forgets its lifetime there and can't show that the future is `Send`.
-/// A type of your own around it helps: `struct Failed(Box<dyn Error + Send + Sync>);`.
-///
-/// # Examples
-///
-/// ```
-/// use anyscope::try_task_group;
-///
-/// let parse = |text: &'static str| async move { text.parse::<i32>() };
-/// let total = anyscope::run(anyscope::smol::Smol::new(), try_task_group(async |g| {
-///     let one = g.spawn(parse("1"));
-///     let two = g.spawn(parse("2"));
-///     Ok(one.await + two.await)
-/// }));
-/// assert_eq!(total.unwrap(), 3);
-/// ```
-#[track_caller]
-pub fn try_task_group<R, F, T, E>(body: F) -> impl Future<Output = Result<T, GroupError<E>>>
-where
-    R: Runtime,
-    F: AsyncFnOnce(&TryTaskGroup<E, R>) -> Result<T, E>,
-    E: Send + 'static,
-{
-    TaskGroup::builder().try_run(body)
-}
-
 /// A group of tasks, each of which ends with a value. Made by [`task_group`].
 pub struct TaskGroup<R> {
     core: Arc<GroupCore>,
     runtime: PhantomData<fn() -> R>,
-}
-
-/// A group of tasks that the first error ends. Made by [`try_task_group`].
-pub struct TryTaskGroup<E, R> {
-    core: Arc<GroupCore>,
-    failures: Failures<E>,
-    runtime: PhantomData<fn() -> R>,
-}
-
-/// The errors of a group, in the order in which they happened.
-struct Failures<E>(Arc<Mutex<Kept<E>>>);
-
-/// Errors that nobody has taken yet. Where a panic goes before them they are dropped while it unwinds, so that a
-/// destructor of theirs may not add another.
-struct Kept<E>(Vec<Failure<E>>);
-
-impl<E> Drop for Kept<E> {
-    fn drop(&mut self) {
-        for failure in self.0.drain(..) {
-            if let Some(payload) = guard::drop_caught(failure) {
-                guard::forget(payload);
-            }
-        }
-    }
-}
-
-impl<E> Clone for Failures<E> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
 }
 
 impl<R: Runtime> TaskGroup<R> {
@@ -164,7 +99,7 @@ impl<R: Runtime> TaskGroup<R> {
     /// assert_eq!(sum, 10);
     /// ```
     pub fn builder() -> Builder<R> {
-        Builder { limit: usize::MAX, name: None, runtime: PhantomData }
+        Builder::new()
     }
 }
 
@@ -232,13 +167,55 @@ impl<R> TaskGroup<R> {
         self.spawn(job)
     }
 
-    /// Returns a handle that can be kept and sent anywhere; it spawns as long as the group hasn't ended.
-    #[must_use]
-    pub fn handle(&self) -> GroupHandle<R> {
-        GroupHandle { group: Self::of(self.core.clone()) }
+    /// Starts a child that serves the others: it is cancelled when only services are left.
+    ///
+    /// Where there are several, the last one ends first, and each before the one that was spawned before it is cancelled:
+    /// so a service can rely on those before it. A cancellation of the group doesn't reach services until their users
+    /// have ended. Services don't count towards the limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::{channel, task_group};
+    ///
+    /// let seen = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+    ///     let (lines, log) = channel(8);
+    ///     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    ///     let kept = seen.clone();
+    ///     g.spawn_service(async move {
+    ///         while let Ok(line) = log.recv().await {
+    ///             kept.lock().unwrap().push(line);
+    ///         }
+    ///     });
+    ///     g.spawn(async move { lines.send("one").await.unwrap() });
+    ///     seen
+    /// }));
+    /// assert_eq!(*seen.lock().unwrap(), ["one"]);
+    /// ```
+    #[track_caller]
+    pub fn spawn_service<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.task_as(None).spawn_service(future)
     }
 
-    /// Cancels the children, present and future. The body runs on to its result.
+    /// Starts a child and waits until it says that it is ready.
+    ///
+    /// `make` is given a [`Started`], by which the child hands over what its users need. Until then the child belongs to
+    /// the caller: a cancellation or a drop of the caller ends it, its panic goes on in the caller, the caller's deadline
+    /// holds, and a cancellation of the group waits. Afterwards it is a child like any other, and the caller's end means
+    /// nothing to it.
+    ///
+    /// # Panics
+    ///
+    /// Awaiting it panics where the child ends, or is cancelled, without being ready, and says how;
+    /// [`outcome`](Start::outcome) tells without a panic. With the panic of a child that isn't ready yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future destroys a child that isn't ready yet. One that is ready goes on; the value is dropped.
     ///
     /// # Examples
     ///
@@ -246,69 +223,228 @@ impl<R> TaskGroup<R> {
     /// use anyscope::task_group;
     ///
     /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
-    ///     let idle = g.spawn(std::future::pending::<()>());
-    ///     g.cancel_with("the body has what it wants");
-    ///     assert!(idle.outcome().await.is_cancelled());
+    ///     let port = g.start(|started| async move {
+    ///         let port = 8080; // what binding a socket would give
+    ///         started.ready(port);
+    ///         // .. and here it serves
+    ///     }).await;
+    ///     assert_eq!(port, 8080);
     /// }));
     /// ```
     #[track_caller]
-    pub fn cancel(&self) {
-        cancel(&self.core, None);
+    pub fn start<V, F>(&self, make: impl FnOnce(Started<V>) -> F) -> Start<V>
+    where
+        V: Send + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.task_as(None).start(make)
     }
 
-    /// Cancels the children, with a message for the [`Reason`].
+    /// Runs a future when the group ends: after all children and services, before whoever awaits the group goes on.
+    ///
+    /// Finalisers run one after the other, the last one first, however the group came to its end: also after a panic,
+    /// and also when the group's future was dropped, in which case the group around waits for them. Nothing cancels them
+    /// and no deadline holds for them; a [`timeout`](crate::timeout) inside does. A panic in one is a panic of the group,
+    /// and stops no other. Where the runtime goes away they're dropped unrun.
+    ///
+    /// # Panics
+    ///
+    /// In a finaliser: the group takes no more of them by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::task_group;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let log = Arc::new(Mutex::new(Vec::new()));
+    /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+    ///     for step in ["close the pool", "flush the cache"] {
+    ///         let log = log.clone();
+    ///         g.on_exit(async move { log.lock().unwrap().push(step) });
+    ///     }
+    /// }));
+    /// assert_eq!(*log.lock().unwrap(), ["flush the cache", "close the pool"]);
+    /// ```
     #[track_caller]
-    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) {
-        cancel(&self.core, Some(message.into()));
+    pub fn on_exit<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_exit_with(move |_| future);
     }
 
-    /// Returns whether the children have been cancelled.
+    /// Runs what `make` gives when the group ends, and tells it how that came about. See [`on_exit`](Self::on_exit).
+    ///
+    /// [`Outcome::Completed`] where the body came to its end, [`Outcome::Cancelled`] where it was stopped or the group's
+    /// future was dropped, [`Outcome::Panicked`] where it or a child panicked. The same for all finalisers.
+    ///
+    /// # Panics
+    ///
+    /// As [`on_exit`](Self::on_exit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::task_group;
+    ///
+    /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+    ///     g.on_exit_with(|how| async move {
+    ///         assert!(how.is_completed());
+    ///     });
+    /// }));
+    /// ```
+    #[track_caller]
+    pub fn on_exit_with<F>(&self, make: impl FnOnce(Outcome<()>) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        finally(&self.core, Finaliser::new(Location::caller(), make));
+    }
+
+    /// Returns a handle that can be kept and sent anywhere; it spawns as long as the group hasn't ended.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.core.children.is_cancelled()
+    pub fn handle(&self) -> GroupHandle<R> {
+        GroupHandle::of(Self::of(self.core.clone()))
     }
 }
 
 #[track_caller]
-fn cancel(core: &GroupCore, message: Option<Cow<'static, str>>) {
-    if !core.children.is_cancelled() {
-        core.children.cancel(&Reason::new(ReasonKind::Explicit, message, Location::caller()));
+fn finally(core: &GroupCore, finaliser: Finaliser) {
+    if let Err(unwanted) = core.finally(finaliser) {
+        drop(unwanted);
+        panic!("a finaliser was handed to a group that has come to its end");
     }
 }
 
-fn start<F>(reserved: Reserved, task: TaskRef, future: F) -> Task<F::Output>
+/// What both kinds of group, and the handles of both, do in the same way.
+macro_rules! controls {
+    ([$($param:tt)*] $group:ty, |$this:ident| $core:expr) => {
+        impl<$($param)*> $group {
+            /// Cancels the children, present and future. The body runs on to its result.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use anyscope::task_group;
+            ///
+            /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+            ///     let idle = g.spawn(std::future::pending::<()>());
+            ///     g.cancel_with("the body has what it wants");
+            ///     assert!(idle.outcome().await.is_cancelled());
+            /// }));
+            /// ```
+            #[track_caller]
+            pub fn cancel(&self) {
+                let $this = self;
+                $crate::group::cancel($core, None);
+            }
+
+            /// Cancels the children, with a message for the [`Reason`](crate::Reason).
+            #[track_caller]
+            pub fn cancel_with(&self, message: impl Into<std::borrow::Cow<'static, str>>) {
+                let $this = self;
+                $crate::group::cancel($core, Some(message.into()));
+            }
+
+            /// Returns whether the children have been cancelled.
+            #[must_use]
+            pub fn is_cancelled(&self) -> bool {
+                let $this = self;
+                $core.children.is_cancelled()
+            }
+
+            /// Waits until a child would start at once; for a group with a limit, before spawning more than it takes.
+            ///
+            /// Reserves nothing: who spawns first has the place. In a group that has ended it doesn't wait.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost when the future is dropped.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use anyscope::TaskGroup;
+            ///
+            /// anyscope::run(anyscope::smol::Smol::new(), TaskGroup::builder().limit(2).run(async |g| {
+            ///     for job in 0..100 {
+            ///         g.room().await; // no more than two are in memory
+            ///         g.spawn(async move { job });
+            ///     }
+            /// }));
+            /// ```
+            pub fn room(&self) -> $crate::group::room::Room<'_> {
+                let $this = self;
+                $crate::group::room::Room::new($core)
+            }
+        }
+
+        impl<$($param)*> $group
+        where
+            R: Runtime,
+        {
+            /// Ends the children in two phases: they're asked to stop, and those still at work after `grace` are
+            /// cancelled. The body runs on to its result.
+            ///
+            /// The request is made at once: [`stopping`](crate::stopping) tells the children, present and future, and
+            /// those of groups inside. Awaiting what is returned waits until every child has ended, and tells who had to
+            /// be cancelled; the shutdown goes on whether it is awaited or not.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping the future changes nothing: the grace runs on.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use anyscope::{stopping, task_group};
+            /// use std::time::Duration;
+            ///
+            /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+            ///     g.spawn(async { stopping().await });
+            ///     g.task("stubborn").spawn(std::future::pending::<()>());
+            ///     let stragglers = g.shutdown(Duration::from_millis(10)).await;
+            ///     assert_eq!(stragglers.iter().next().unwrap().name(), Some("stubborn"));
+            /// }));
+            /// ```
+            #[track_caller]
+            pub fn shutdown(&self, grace: std::time::Duration) -> $crate::group::shutdown::Shutdown {
+                let $this = self;
+                $crate::group::shutdown::shutdown::<R>($core, grace, std::panic::Location::caller())
+            }
+        }
+    };
+}
+use controls;
+
+controls!([R] TaskGroup<R>, |this| &this.core);
+
+#[track_caller]
+fn cancel(core: &Arc<GroupCore>, message: Option<Cow<'static, str>>) {
+    if !core.children.is_cancelled() {
+        core.children.cancel(&Reason::new(ReasonKind::Explicit, message, Location::caller()));
+        core.settle();
+    }
+}
+
+/// A child of a group: cancelled with the others, unless it is a service.
+fn birth(reserved: &Reserved, task: TaskRef) -> Birth {
+    let group = reserved.group();
+    match reserved.role() {
+        Role::Service => Birth::under(Node::root(), group, task),
+        Role::Child | Role::Late => Birth::child(group, task),
+    }
+}
+
+fn spawn<F>(reserved: Reserved, task: TaskRef, future: F) -> Task<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Task::new(Cell::spawn(reserved, task, Box::pin(async move { Step::Value(future.await) })))
-}
-
-fn try_start<F, T, E>(reserved: Reserved, task: TaskRef, failures: Failures<E>, future: F) -> Task<T>
-where
-    F: Future<Output = Result<T, E>> + Send + 'static,
-    T: Send + 'static,
-    E: Send + 'static,
-{
-    let group = reserved.group().clone();
-    let failing = task.clone();
-    let future = async move {
-        match future.await {
-            Ok(value) => Step::Value(value),
-            Err(error) => Step::Failed(fail(&group, &failures, error, failing)),
-        }
-    };
-    Task::new(Cell::spawn(reserved, task, Box::pin(future)))
-}
-
-/// Keeps the error, then cancels the body and the siblings.
-fn fail<E>(group: &Arc<GroupCore>, failures: &Failures<E>, error: E, task: TaskRef) -> Reason {
-    let location = task.location();
-    let failure = Failure::new(error, Some(task.clone()), location);
-    failures.0.lock().0.push(failure);
-    let reason = Reason::of_task(ReasonKind::SiblingFailed, None, task, location);
-    group.fail(&reason);
-    reason
+    let birth = birth(&reserved, task);
+    Task::new(Cell::spawn(reserved, birth, Box::pin(async move { Step::Value(future.await) })))
 }
 
 /// What is known of a child before it starts. Made by [`TaskGroup::task`].
@@ -326,7 +462,7 @@ impl<R> TaskBuilder<'_, R> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        start(reserve(&self.group.core), TaskRef::new(self.name, Location::caller()), future)
+        spawn(reserve(&self.group.core, Role::Child), TaskRef::new(self.name, Location::caller()), future)
     }
 
     /// Starts a child that blocks a thread. See [`TaskGroup::spawn_blocking`].
@@ -340,368 +476,52 @@ impl<R> TaskBuilder<'_, R> {
         let job: Unblock<T, R> = unblock(f);
         self.spawn(job)
     }
+
+    /// Starts a child that serves the others. See [`TaskGroup::spawn_service`].
+    #[track_caller]
+    pub fn spawn_service<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn(reserve(&self.group.core, Role::Service), TaskRef::new(self.name, Location::caller()), future)
+    }
+
+    /// Starts a child and waits until it is ready. See [`TaskGroup::start`].
+    ///
+    /// # Panics
+    ///
+    /// As [`TaskGroup::start`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`TaskGroup::start`].
+    #[track_caller]
+    pub fn start<V, F>(self, make: impl FnOnce(Started<V>) -> F) -> Start<V>
+    where
+        V: Send + 'static,
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let task = TaskRef::new(self.name, Location::caller());
+        let reserved = reserve(&self.group.core, Role::Child);
+        Start::new(start::start(reserved, task, make, |_| None, |never: Infallible| match never {}))
+    }
 }
 
 /// A place for a child of a group whose body is running.
 #[track_caller]
-fn reserve(core: &Arc<GroupCore>) -> Reserved {
-    match core.reserve() {
+fn reserve(core: &Arc<GroupCore>, role: Role) -> Reserved {
+    match core.reserve(role) {
         Some(reserved) => reserved,
         // The body lends the group out, and the group outlives its body; only an unsound lifetime gets here.
         None => panic!("spawned into a group that has ended"),
     }
 }
 
-impl<E, R> TryTaskGroup<E, R>
-where
-    E: Send + 'static,
-{
-    /// Starts a child and returns the handle of its `Ok` value. An `Err` cancels the group.
-    ///
-    /// See [`TaskGroup::spawn`] for the rest.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use anyscope::try_task_group;
-    ///
-    /// let result = anyscope::run(anyscope::smol::Smol::new(), try_task_group(async |g| {
-    ///     let sibling = g.spawn(std::future::pending::<Result<(), &str>>());
-    ///     g.spawn(async { Err::<(), _>("no route") });
-    ///     sibling.await;
-    ///     unreachable!("the error ended the body");
-    /// }));
-    /// assert_eq!(result.map(|()| 0).unwrap_err().into_first(), "no route");
-    /// ```
-    #[track_caller]
-    pub fn spawn<F, T>(&self, future: F) -> Task<T>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-    {
-        self.task_as(None).spawn(future)
-    }
-
-    /// Names the next child: `g.task("name").spawn(future)`.
-    pub fn task(&self, name: impl Into<Cow<'static, str>>) -> TryTaskBuilder<'_, E, R> {
-        self.task_as(Some(name.into()))
-    }
-
-    fn task_as(&self, name: Option<Cow<'static, str>>) -> TryTaskBuilder<'_, E, R> {
-        TryTaskBuilder { group: self, name }
-    }
-
-    /// Starts a child that blocks a thread of the runtime's pool. See [`TaskGroup::spawn_blocking`].
-    #[track_caller]
-    pub fn spawn_blocking<F, T>(&self, f: F) -> Task<T>
-    where
-        R: Runtime,
-        F: FnOnce() -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-    {
-        let job: Unblock<Result<T, E>, R> = unblock(f);
-        self.spawn(job)
-    }
-
-    /// Returns a handle that can be kept and sent anywhere; it spawns as long as the group hasn't ended.
-    #[must_use]
-    pub fn handle(&self) -> TryGroupHandle<E, R> {
-        TryGroupHandle {
-            group: Self { core: self.core.clone(), failures: self.failures.clone(), runtime: PhantomData },
-        }
-    }
-
-    /// Cancels the children, present and future. The body runs on to its result.
-    #[track_caller]
-    pub fn cancel(&self) {
-        cancel(&self.core, None);
-    }
-
-    /// Cancels the children, with a message for the [`Reason`].
-    #[track_caller]
-    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) {
-        cancel(&self.core, Some(message.into()));
-    }
-
-    /// Returns whether the children have been cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.core.children.is_cancelled()
-    }
-}
-
-/// What is known of a child before it starts. Made by [`TryTaskGroup::task`].
-#[must_use = "a child that isn't spawned doesn't run"]
-pub struct TryTaskBuilder<'g, E, R> {
-    group: &'g TryTaskGroup<E, R>,
-    name: Option<Cow<'static, str>>,
-}
-
-impl<E: Send + 'static, R> TryTaskBuilder<'_, E, R> {
-    /// Starts the child. See [`TryTaskGroup::spawn`].
-    #[track_caller]
-    pub fn spawn<F, T>(self, future: F) -> Task<T>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-    {
-        let task = TaskRef::new(self.name, Location::caller());
-        try_start(reserve(&self.group.core), task, self.group.failures.clone(), future)
-    }
-
-    /// Starts a child that blocks a thread. See [`TaskGroup::spawn_blocking`].
-    #[track_caller]
-    pub fn spawn_blocking<F, T>(self, f: F) -> Task<T>
-    where
-        R: Runtime,
-        F: FnOnce() -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-    {
-        let job: Unblock<Result<T, E>, R> = unblock(f);
-        self.spawn(job)
-    }
-}
-
-/// Spawns into a group from anywhere. Made by [`TaskGroup::handle`].
-///
-/// A handle doesn't keep the group from ending; a child that holds the handle of its own group is fine.
-///
-/// # Examples
-///
-/// ```
-/// use anyscope::task_group;
-///
-/// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
-///     let handle = g.handle();
-///     g.spawn(async move {
-///         let sibling = handle.spawn(async { 1 }).expect("the group waits for this task");
-///         assert_eq!(sibling.await, 1);
-///     });
-/// }));
-/// ```
-pub struct GroupHandle<R> {
-    group: TaskGroup<R>,
-}
-
-impl<R> GroupHandle<R> {
-    /// Starts a child. See [`TaskGroup::spawn`].
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`], with the future, once the group has ended.
-    #[track_caller]
-    pub fn spawn<F>(&self, future: F) -> Result<Task<F::Output>, Closed<F>>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        match self.group.core.reserve() {
-            Some(reserved) => Ok(start(reserved, TaskRef::new(None, Location::caller()), future)),
-            None => Err(Closed(future)),
-        }
-    }
-
-    /// Cancels the children of the group. See [`TaskGroup::cancel`].
-    #[track_caller]
-    pub fn cancel(&self) {
-        self.group.cancel();
-    }
-
-    /// Cancels the children of the group, with a message.
-    #[track_caller]
-    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) {
-        self.group.cancel_with(message);
-    }
-
-    /// Returns whether the children have been cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.group.is_cancelled()
-    }
-}
-
-impl<R> Clone for GroupHandle<R> {
-    fn clone(&self) -> Self {
-        Self { group: TaskGroup::of(self.group.core.clone()) }
-    }
-}
-
-/// Spawns into a fail-fast group from anywhere. Made by [`TryTaskGroup::handle`].
-pub struct TryGroupHandle<E, R> {
-    group: TryTaskGroup<E, R>,
-}
-
-impl<E: Send + 'static, R> TryGroupHandle<E, R> {
-    /// Starts a child. See [`TryTaskGroup::spawn`].
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`], with the future, once the group has ended.
-    #[track_caller]
-    pub fn spawn<F, T>(&self, future: F) -> Result<Task<T>, Closed<F>>
-    where
-        F: Future<Output = Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-    {
-        match self.group.core.reserve() {
-            Some(reserved) => {
-                let task = TaskRef::new(None, Location::caller());
-                Ok(try_start(reserved, task, self.group.failures.clone(), future))
-            }
-            None => Err(Closed(future)),
-        }
-    }
-
-    /// Cancels the children of the group. See [`TaskGroup::cancel`].
-    #[track_caller]
-    pub fn cancel(&self) {
-        self.group.cancel();
-    }
-
-    /// Cancels the children of the group, with a message.
-    #[track_caller]
-    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) {
-        self.group.cancel_with(message);
-    }
-
-    /// Returns whether the children have been cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.group.is_cancelled()
-    }
-}
-
-impl<E: Send + 'static, R> Clone for TryGroupHandle<E, R> {
-    fn clone(&self) -> Self {
-        self.group.handle()
-    }
-}
-
-/// Settings of a group that isn't open yet. Made by [`TaskGroup::builder`].
-#[must_use = "a group that isn't run does nothing"]
-pub struct Builder<R> {
-    limit: usize,
-    name: Option<Cow<'static, str>>,
-    runtime: PhantomData<fn() -> R>,
-}
-
-impl<R: Runtime> Builder<R> {
-    /// At most this many children are in progress at a time; the others wait in the order of their spawning.
-    ///
-    /// # Panics
-    ///
-    /// Where `limit` is zero: no child would ever start.
-    #[track_caller]
-    pub fn limit(mut self, limit: usize) -> Self {
-        assert!(limit > 0, "the limit of a group is zero: no child would ever start");
-        self.limit = limit;
-        self
-    }
-
-    /// Names the group, for those who look at it.
-    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Opens the group. See [`task_group`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`task_group`].
-    ///
-    /// # Panics
-    ///
-    /// As [`task_group`].
-    #[track_caller]
-    pub fn run<F, T>(self, body: F) -> impl Future<Output = T>
-    where
-        F: AsyncFnOnce(&TaskGroup<R>) -> T,
-    {
-        let location = Location::caller();
-        async move {
-            let owner = Owner::open::<R>(self.limit, self.name, location);
-            let group = TaskGroup::of(owner.group.clone());
-            match owner.run(body(&group)).await {
-                Some(value) => value,
-                // Only a panic stops the body of this kind of group, and it was resumed.
-                None => unreachable!("the body of a group was stopped without a panic"),
-            }
-        }
-    }
-
-    /// Opens the fail-fast form of the group. See [`try_task_group`].
-    ///
-    /// # Errors
-    ///
-    /// As [`try_task_group`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`task_group`].
-    ///
-    /// # Panics
-    ///
-    /// As [`task_group`].
-    #[track_caller]
-    pub fn try_run<F, T, E>(self, body: F) -> impl Future<Output = Result<T, GroupError<E>>>
-    where
-        F: AsyncFnOnce(&TryTaskGroup<E, R>) -> Result<T, E>,
-        E: Send + 'static,
-    {
-        let location = Location::caller();
-        async move {
-            let owner = Owner::open::<R>(self.limit, self.name, location);
-            let failures = Failures(Arc::new(Mutex::new(Kept(Vec::new()))));
-            let group = TryTaskGroup { core: owner.group.clone(), failures: failures.clone(), runtime: PhantomData };
-            let body = async {
-                let result = body(&group).await;
-                match result {
-                    Ok(value) => Some(value),
-                    Err(error) => {
-                        failures.0.lock().0.push(Failure::new(error, None, location));
-                        owner.body_failed("ended with an error");
-                        None
-                    }
-                }
-            };
-            let value = owner.run(body).await.flatten();
-            let failures = std::mem::take(&mut failures.0.lock().0);
-            match value {
-                Some(value) if failures.is_empty() => Ok(value),
-                _ => Err(GroupError::new(failures)),
-            }
-        }
-    }
-}
-
 impl<R> fmt::Debug for TaskGroup<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskGroup").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
-    }
-}
-
-impl<E: Send + 'static, R> fmt::Debug for TryTaskGroup<E, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryTaskGroup").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
-    }
-}
-
-impl<R> fmt::Debug for GroupHandle<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupHandle").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
-    }
-}
-
-impl<E: Send + 'static, R> fmt::Debug for TryGroupHandle<E, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TryGroupHandle").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
-    }
-}
-
-impl<R> fmt::Debug for Builder<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("limit", &self.limit).field("name", &self.name).finish_non_exhaustive()
     }
 }
 

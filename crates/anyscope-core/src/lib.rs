@@ -18,6 +18,7 @@ mod gather;
 mod group;
 mod guard;
 mod limiter;
+mod local;
 #[cfg(all(test, anyscope_loom))]
 mod models;
 mod outcome;
@@ -26,6 +27,7 @@ mod ready_list;
 mod run;
 mod runtime;
 mod semaphore;
+mod shield;
 mod sync;
 mod task;
 mod time;
@@ -36,18 +38,22 @@ pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
 pub use error::{Closed, Failure, GroupError};
 pub use gather::{Gather, Gatherable, Progress, TryGatherable, gather, try_gather};
+pub use group::builder::Builder;
 pub use group::drive::Driver;
+pub use group::fallible::{Finished, TryTaskBuilder, TryTaskGroup, try_task_group};
+pub use group::handle::{GroupHandle, HandleTaskBuilder, TryGroupHandle};
 pub use group::orphan::drained;
-pub use group::{
-    Builder, GroupHandle, TaskBuilder, TaskGroup, TryGroupHandle, TryTaskBuilder, TryTaskGroup, task_group,
-    try_task_group,
-};
-pub use limiter::{Limiter, LimiterPermit, blocking_limiter};
+pub use group::shutdown::{Stragglers, is_stopping, stopping};
+pub use group::start::{NotReady, Start, Started, TryStart};
+pub use group::{TaskBuilder, TaskGroup, task_group};
+pub use limiter::{AlreadyHeld, Limiter, LimiterPermit, blocking_limiter};
+pub use local::{AccessError, TaskLocal};
 pub use outcome::{Outcome, Panic};
 pub use race::{Raceable, race, race_ok};
 pub use run::run;
 pub use runtime::{DynRuntime, Job, Runtime, RuntimeError, Sleep};
 pub use semaphore::{AcquireError, Permit, PermitArc, Semaphore, Statistics, TryAcquireError};
+pub use shield::shield;
 pub use task::{Task, TaskId, TaskRef};
 pub use time::{
     Elapsed, Interval, MissedTicks, Timeout, interval, now, remaining, sleep, sleep_until, timeout, timeout_at,
@@ -59,9 +65,13 @@ pub mod futures {
     pub use crate::cancel::{AmbientCancelled, RunUnderToken, UntilCancelled};
     pub use crate::gather::{InTask, OnRuntime, TimeoutEach};
     pub use crate::group::orphan::Drained;
-    pub use crate::limiter::AcquireLimiter;
+    pub use crate::group::room::Room;
+    pub use crate::group::shutdown::{Shutdown, Stopping};
+    pub use crate::limiter::{AcquireLimiter, AcquireLimiterFor};
+    pub use crate::local::WithLocal;
     pub use crate::race::{Race, RaceOk};
     pub use crate::semaphore::{Acquire, AcquireArc};
+    pub use crate::shield::Shield;
     pub use crate::task::TaskOutcome;
     pub use crate::time::{Sleep, YieldNow};
 }

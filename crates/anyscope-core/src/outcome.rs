@@ -21,7 +21,7 @@ use std::sync::Arc;
 ///     assert!(matches!(cut.outcome().await, Outcome::Cancelled(_)));
 /// }));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Outcome<T> {
     /// It ran to its end.
     Completed(T),

@@ -1,7 +1,7 @@
 //! [`Semaphore`]: a number of permits, given out in the order of asking.
 
 use crate::coop;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::wait_queue::{Removed, WaitQueue, wake_all};
 use std::error::Error;
 use std::fmt;
@@ -35,6 +35,8 @@ struct State {
     available: isize,
     closed: bool,
     queue: WaitQueue<Ask>,
+    /// How many of those that are held can't come back, because who holds them waits here itself.
+    stuck: usize,
 }
 
 /// What one waits for.
@@ -95,7 +97,15 @@ fn signed(permits: usize) -> isize {
 
 impl Permits {
     pub(crate) fn new(total: usize) -> Self {
-        Self { state: Mutex::new(State { total, available: signed(total), closed: false, queue: WaitQueue::new() }) }
+        Self {
+            state: Mutex::new(State {
+                total,
+                available: signed(total),
+                closed: false,
+                queue: WaitQueue::new(),
+                stuck: 0,
+            }),
+        }
     }
 
     pub(crate) fn try_acquire(&self, needed: usize) -> Result<(), TryAcquireError> {
@@ -167,6 +177,34 @@ impl Permits {
             state.queue.notify_all()
         };
         wake_all(wakers);
+    }
+
+    /// Tells that what `holders` hold can't come back before whoever calls this gets a permit. Returns whether no permit
+    /// can come back at all any more.
+    ///
+    /// A permit that was handed over and not seen yet is held by somebody who doesn't wait, so it counts as one that
+    /// comes back.
+    pub(crate) fn stick<'a>(&self, holders: impl Iterator<Item = &'a AtomicUsize>) -> bool {
+        let mut state = self.state.lock();
+        for waiters in holders {
+            // Ordering: Relaxed; changed under the lock.
+            if waiters.fetch_add(1, Ordering::Relaxed) == 0 {
+                state.stuck += 1;
+            }
+        }
+        let held = signed(state.total) - state.available;
+        state.stuck > 0 && signed(state.stuck) >= held
+    }
+
+    /// Takes back what [`stick`](Self::stick) told.
+    pub(crate) fn unstick<'a>(&self, holders: impl Iterator<Item = &'a AtomicUsize>) {
+        let mut state = self.state.lock();
+        for waiters in holders {
+            // Ordering: Relaxed; changed under the lock.
+            if waiters.fetch_sub(1, Ordering::Relaxed) == 1 {
+                state.stuck -= 1;
+            }
+        }
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
@@ -258,6 +296,10 @@ impl Waiting {
         };
         drop(unused);
         poll
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self.place, Place::Queued(_))
     }
 
     /// Leaves the queue. What had been handed over goes to the next.

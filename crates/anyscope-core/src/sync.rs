@@ -17,6 +17,11 @@ mod imp {
         Arc::new_cyclic(make)
     }
 
+    /// A weak handle on a value.
+    pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
+        Arc::downgrade(handle)
+    }
+
     /// Gives up a handle, and hands out the value where it was the last.
     pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
         Arc::into_inner(handle)
@@ -79,6 +84,10 @@ mod imp {
         value
     }
 
+    pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
+        Weak { handle: Arc::downgrade(handle), born: Arc::new(AtomicBool::new(true)) }
+    }
+
     pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
         counted();
         Arc::into_inner(handle)
@@ -87,7 +96,9 @@ mod imp {
 
 #[cfg(all(test, anyscope_loom))]
 pub(crate) use imp::counted;
-pub(crate) use imp::{AtomicBool, AtomicUsize, MutexGuard, Weak, into_inner, new_cyclic, thread_local, yield_now};
+pub(crate) use imp::{
+    AtomicBool, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, new_cyclic, thread_local, yield_now,
+};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
 

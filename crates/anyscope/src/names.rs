@@ -7,10 +7,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use core::{
-    AcquireError, Cancelled, Closed, DropGuard, DynRuntime, Elapsed, Failure, Gatherable, GroupError, Limiter,
-    LimiterPermit, MissedTicks, Outcome, Panic, Permit, PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime,
-    RuntimeError, Semaphore, Statistics, Task, TaskId, TaskRef, TryAcquireError, TryGatherable, blocking_limiter,
-    cancelled, drained, is_cancelled, race, race_ok, run, yield_now,
+    AccessError, AcquireError, AlreadyHeld, Cancelled, Closed, DropGuard, DynRuntime, Elapsed, Failure, Finished,
+    Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic, Permit, PermitArc, Progress,
+    Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started, Statistics, Stragglers, Task,
+    TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart, blocking_limiter, cancelled, drained,
+    is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
 };
 
 /// See [`anyscope_core::TaskGroup`].
@@ -31,6 +32,8 @@ pub type Timeout<F> = core::Timeout<F, Current>;
 pub type Sleep = CoreSleep<Current>;
 /// See [`anyscope_core::Interval`].
 pub type Interval = core::Interval<Current>;
+/// See [`anyscope_core::futures::Shield`].
+pub type Shield<F> = core::futures::Shield<F, Current>;
 /// See [`anyscope_core::Unblock`].
 pub type Unblock<T> = core::Unblock<T, Current>;
 
@@ -427,4 +430,50 @@ where
     T: Send + 'static,
 {
     core::blocking(f)
+}
+
+/// Runs a future that no cancellation and no deadline from outside interrupts until it ends, or `budget` is spent.
+///
+/// For clean-up. Whatever around it is cancelled or out of time in the meantime waits for it, and strikes when it ends;
+/// after the budget it strikes at once. The budget counts from the first poll, and is no timeout: where nothing is
+/// pending outside, the future goes on unshielded.
+///
+/// A shield protects the scopes around it in the same task, and nothing else: neither siblings nor parents. Inside,
+/// nothing seems cancelled; groups, timeouts and tokens that are opened inside work as ever, and
+/// [`remaining`] tells how long it will be left alone at least, where anything around has a deadline.
+///
+/// What isn't of this crate knows nothing of shields: a `select!` that drops a future drops a shield in it. A child of a
+/// group can't be dropped like that: it goes on behind its shield, and the group around waits for it.
+///
+/// # Panics
+///
+/// At the first poll, outside of any runtime, where it doesn't end in that poll.
+///
+/// # Cancel safety
+///
+/// As safe as the future that it runs.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{shield, sleep, timeout};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let mut saved = false;
+///     let work = async {
+///         shield(Duration::from_secs(5), async {
+///             sleep(Duration::from_millis(20)).await;
+///             saved = true;
+///         })
+///         .await;
+///         sleep(Duration::from_secs(60)).await;
+///     };
+///     assert!(timeout(Duration::from_millis(1), work).await.is_err());
+///     assert!(saved);
+/// });
+/// ```
+#[track_caller]
+pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
+    core::shield(budget, future)
 }

@@ -124,6 +124,23 @@ impl Node {
         node
     }
 
+    /// Puts a node below this one for a while, beside the parents that it was born with: until the listing is dropped.
+    ///
+    /// The node doesn't know of it: it is cancelled by the pass, and has nothing above to look up to.
+    pub(crate) fn list(self: &Arc<Self>, child: &Arc<Self>) -> Listing {
+        let (key, reason) = {
+            let mut inner = self.inner.lock();
+            match &inner.reason {
+                None => (Some(inner.children.insert(sync::downgrade(child))), None),
+                Some(reason) => (None, Some(reason.clone())),
+            }
+        };
+        if let Some(reason) = reason {
+            child.cancel(&reason);
+        }
+        Listing(Some(Link { parent: self.clone(), key }))
+    }
+
     /// The deadline that this node inherited or was given.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -240,6 +257,17 @@ impl Node {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A place below a node that can be given up. Made by [`Node::list`].
+pub(crate) struct Listing(Option<Link>);
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        if let Some(parent) = node_unlink(&mut self.0) {
+            Node::release(parent);
         }
     }
 }

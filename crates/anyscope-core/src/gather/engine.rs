@@ -10,12 +10,13 @@
 use super::{Late, Policy};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::coop;
-use crate::group::owner::Owner;
+use crate::group::core::Role;
+use crate::group::owner::{Owner, Plan};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
-use crate::task::cell::{Cell, Step};
+use crate::task::cell::{Birth, Cell, Step};
 use crate::time::{Timeout, timeout};
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;
@@ -135,7 +136,7 @@ where
 {
     fn open(location: &'static Location<'static>) -> Self {
         Self {
-            owner: Owner::open::<R>(usize::MAX, None, location),
+            owner: Owner::open::<R>(Plan::default(), location),
             values: Arc::new(Mutex::new(Values { ready: VecDeque::new(), task: None })),
             len: 0,
             location,
@@ -148,7 +149,7 @@ where
     }
 
     fn add(&mut self, index: usize, future: F) {
-        let Some(reserved) = self.owner.group.reserve() else { return };
+        let Some(reserved) = self.owner.group.reserve(Role::Child) else { return };
         self.len += 1;
         let values = self.values.clone();
         let future = Box::pin(async move {
@@ -163,7 +164,8 @@ where
             }
             Step::Value(())
         });
-        let cell = Cell::spawn(reserved, TaskRef::new(None, self.location), future);
+        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
+        let cell = Cell::spawn(reserved, birth, future);
         let nobody = crate::task::cell::Joinable::detach(&*cell);
         drop(nobody);
     }

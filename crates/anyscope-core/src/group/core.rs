@@ -1,17 +1,28 @@
-//! What every group is made of: its children, the queue of those that are ready, and its end.
+//! What every group is made of: its members, the queue of those that are ready, and its end.
+//!
+//! # Members
+//!
+//! *Children* are what a group is there for. *Services* serve them, and are cancelled when only services are left, the
+//! last one first, each when the one after it has ended. *Late* members finish what others began: finalisers, clean-up;
+//! they're shielded for all of their life. Whatever isn't a service is a *user*.
 //!
 //! # States
 //!
-//! *open* → *ended*, once the body and every child have ended; or *open* → *abandoned*, when the owner's future is
-//! dropped, → *ended*, once what had to be left running has ended. An abandoned group takes no more children.
+//! *open* → *finalising*, once the body and every member have ended and there are finalisers → *ended*, after the last of
+//! them; or, where there are none, at once. From *open* and *finalising* → *abandoned*, when the owner's future is
+//! dropped, → *ended*, once what had to be left running has ended. Only an open group takes children and services; late
+//! members are taken until the end.
 //!
 //! # Invariants
 //!
-//! 1. `live` counts the children that haven't ended and what was adopted. A group ends only at zero.
+//! 1. `live` counts the members that haven't ended and what was adopted. A group ends only at zero.
 //! 2. A cell that is ready is in `ready` exactly when nobody has begun its poll since it was queued.
 //! 3. While `ready` isn't empty, a driver is running, woken or being started; or the runtime is gone.
 //! 4. At most `limit` children were started and haven't ended; the rest stand in `waiting`, in the order of spawning.
 //! 5. What an abandoned group leaves running is counted by `adopter`, from before the drop returns until it ended.
+//! 6. One finaliser at a time, and none while any other member lives.
+//! 7. Whatever may make a step of the end due (an end, a cancellation, the end of the body) is followed by a look at
+//!    [`State::ending`], under the same lock or a later one.
 //!
 //! # Lock order
 //!
@@ -19,17 +30,23 @@
 //! What is to be done then is handed out as a value ([`Next`], [`Ending`], [`WakeDriver`]).
 
 use super::drive::Driver;
+use super::finaliser::Finaliser;
 use super::orphan::Adopted;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::guard::{self, Payload};
+use crate::limiter::Held;
+use crate::local::Binding;
+use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Doom, Member};
 use crate::task::{TaskId, TaskRef};
+use crate::wait_queue::{WaitQueue, wake_all};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
@@ -38,15 +55,23 @@ use std::time::Instant;
 pub(crate) struct GroupCore {
     runtime: DynRuntime,
     /// The nearest group around, which adopts what this one has to leave running.
-    pub(super) parent: Option<Arc<GroupCore>>,
+    pub(crate) parent: Option<Arc<GroupCore>>,
     /// The body's scope: cancelled when a child fails, and with it the children.
     pub(crate) whole: Arc<Node>,
     /// The children's scope, below the body's.
     pub(crate) children: Arc<Node>,
+    /// Where those wait who are to learn of a shutdown, below that of the group around; made when it is first asked for.
+    pub(super) stop: Mutex<Option<Arc<Node>>>,
+    /// The values of task-locals for the body, and for children that are spawned from elsewhere.
+    pub(crate) locals: Option<Arc<Binding>>,
+    /// What the blocking jobs around hold of limiters.
+    pub(crate) held: Option<Arc<Held>>,
     /// The nearest deadline around the owner, as of its last poll.
     deadline: Mutex<Option<Instant>>,
     limit: usize,
     max_drivers: usize,
+    /// Where it was opened.
+    location: &'static Location<'static>,
     pub(super) state: Mutex<State>,
 }
 
@@ -64,7 +89,21 @@ pub(super) struct State {
     runtime_gone: bool,
     /// Set by the first child that fails; the body isn't polled again.
     failed: bool,
+    /// Why the body didn't come to its end, where it didn't.
+    cut: Option<Reason>,
+    body_over: bool,
+    /// The services that live, in the order of spawning.
+    services: Vec<Service>,
+    /// The last one runs first.
+    finalisers: Vec<Finaliser>,
+    /// What the finalisers are told.
+    how: Option<Outcome<()>>,
+    /// Who waits for a place, and who for the end of the last user.
+    pub(super) room: WaitQueue<()>,
+    pub(super) quiet: WaitQueue<()>,
     panics: Vec<(Payload, TaskRef)>,
+    /// Whether the owner was dropped by a panic on its way.
+    unwound: bool,
     /// Panics of destructors that ran because something else was unwinding already: they come after its panic.
     consequences: Vec<(Payload, TaskRef)>,
     owner: Option<Waker>,
@@ -74,12 +113,39 @@ pub(super) struct State {
 struct Entry {
     member: Option<Arc<dyn Member>>,
     id: Option<TaskId>,
+    role: Role,
     started: bool,
+}
+
+/// What a member is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Child,
+    Service,
+    Late,
+}
+
+struct Service {
+    key: usize,
+    node: Arc<Node>,
+    /// Whether it was told to end.
+    told: bool,
+}
+
+/// What surrounds a group.
+#[derive(Default)]
+pub(crate) struct Surroundings {
+    pub(crate) group: Option<Arc<GroupCore>>,
+    pub(crate) scope: Option<Arc<Node>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) locals: Option<Arc<Binding>>,
+    pub(crate) held: Option<Arc<Held>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
+    Finalising,
     Abandoned,
     Ended,
 }
@@ -134,6 +200,14 @@ pub(super) struct Ending {
     drivers: Vec<(usize, Waker)>,
     adopter: Option<Adopted>,
     ready: Option<WakeDriver>,
+    /// Who waited for a place, or for the last user.
+    wakers: Vec<Waker>,
+    /// The service whose turn it is to end.
+    service: Option<Arc<Node>>,
+    /// The finaliser whose turn it is, and its place.
+    finaliser: Option<(usize, Finaliser, Outcome<()>)>,
+    /// Finalisers that nobody will run, as the runtime is gone.
+    unrun: Vec<Finaliser>,
     /// Cells that were woken and needn't be polled any more; they keep the group.
     stale: VecDeque<Arc<dyn Member>>,
 }
@@ -150,6 +224,18 @@ impl Ending {
 
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         drop(self.stale);
+        for finaliser in self.unrun {
+            if let Some(payload) = guard::drop_caught(finaliser) {
+                guard::forget(payload);
+            }
+        }
+        wake_all(self.wakers);
+        if let Some(service) = self.service {
+            service.cancel(&group.why_services_end());
+        }
+        if let Some((key, finaliser, how)) = self.finaliser {
+            finaliser.start(Reserved { group: group.clone(), key, role: Role::Late, admitted: false }, how);
+        }
         if let Some(ready) = self.ready {
             ready.go(group);
         }
@@ -170,6 +256,7 @@ impl Ending {
 pub(crate) struct Reserved {
     group: Arc<GroupCore>,
     key: usize,
+    role: Role,
     admitted: bool,
 }
 
@@ -182,8 +269,12 @@ impl Reserved {
         self.key
     }
 
-    /// Fills the place.
-    pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId) -> Admission {
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Fills the place. `node` is what cancels the member.
+    pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         self.admitted = true;
         let group = &self.group;
         let cancelled = group.children.is_cancelled();
@@ -192,10 +283,16 @@ impl Reserved {
         let entry = &mut state.members[self.key];
         entry.id = Some(id);
         entry.member = Some(member.clone());
+        if entry.role == Role::Service {
+            state.services.push(Service { key: self.key, node: node.clone(), told: false });
+        }
         if state.runtime_gone {
             Admission::Refused(Doom::RuntimeGone)
-        } else if cancelled || state.phase != Phase::Open {
+        } else if entry.role != Role::Late && (cancelled || state.phase != Phase::Open) {
             Admission::Refused(Doom::Cancelled)
+        } else if entry.role != Role::Child {
+            state.ready.push_back(member);
+            Admission::Started(state.wake_driver(group.max_drivers))
         } else if state.started < group.limit {
             entry.started = true;
             state.started += 1;
@@ -219,12 +316,12 @@ impl Drop for Reserved {
 impl GroupCore {
     pub(crate) fn new(
         runtime: DynRuntime,
-        parent: Option<Arc<Self>>,
-        scope: Option<&Arc<Node>>,
-        deadline: Option<Instant>,
+        around: Surroundings,
         limit: usize,
+        location: &'static Location<'static>,
     ) -> Arc<Self> {
-        let whole = Node::below(scope);
+        let Surroundings { group: parent, scope, deadline, locals, held } = around;
+        let whole = Node::below(scope.as_ref());
         let children = Node::below(Some(&whole));
         let max_drivers = runtime.parallelism().max(1);
         Arc::new(Self {
@@ -232,9 +329,13 @@ impl GroupCore {
             parent,
             whole,
             children,
+            stop: Mutex::new(None),
+            locals,
+            held,
             deadline: Mutex::new(deadline),
             limit,
             max_drivers,
+            location,
             state: Mutex::new(State {
                 phase: Phase::Open,
                 members: Slab::new(),
@@ -247,7 +348,15 @@ impl GroupCore {
                 next_driver: 0,
                 runtime_gone: false,
                 failed: false,
+                cut: None,
+                body_over: false,
+                services: Vec::new(),
+                finalisers: Vec::new(),
+                how: None,
+                room: WaitQueue::new(),
+                quiet: WaitQueue::new(),
                 panics: Vec::new(),
+                unwound: false,
                 consequences: Vec::new(),
                 owner: None,
                 adopter: None,
@@ -267,15 +376,61 @@ impl GroupCore {
         *self.deadline.lock() = at;
     }
 
-    /// A place for a child, unless the group has ended.
-    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Reserved> {
+    /// A place for a member, unless the group takes no more of its kind.
+    pub(crate) fn reserve(self: &Arc<Self>, role: Role) -> Option<Reserved> {
         let mut state = self.state.lock();
-        if state.phase != Phase::Open {
+        let takes = match role {
+            Role::Child | Role::Service => state.phase == Phase::Open,
+            Role::Late => state.phase != Phase::Ended,
+        };
+        if !takes {
             return None;
         }
-        let key = state.members.insert(Entry { member: None, id: None, started: false });
+        let key = state.members.insert(Entry { member: None, id: None, role, started: false });
         drop(state);
-        Some(Reserved { group: self.clone(), key, admitted: false })
+        Some(Reserved { group: self.clone(), key, role, admitted: false })
+    }
+
+    /// Keeps a finaliser for the end. Gives it back where the group runs finalisers already.
+    pub(super) fn finally(&self, finaliser: Finaliser) -> Result<(), Finaliser> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open && !state.runtime_gone {
+            state.finalisers.push(finaliser);
+            Ok(())
+        } else {
+            drop(state);
+            Err(finaliser)
+        }
+    }
+
+    /// Takes the steps of the end that are due: after something other than an end of a member.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        let cancelled = self.children.is_cancelled();
+        let ending = self.state.lock().ending(cancelled);
+        ending.go(self);
+    }
+
+    /// Why the services end: what the children were cancelled for, or because nobody needs them any more.
+    fn why_services_end(&self) -> Reason {
+        self.children.reason().unwrap_or_else(|| {
+            let message = Some("only services are left".into());
+            Reason::new(ReasonKind::Shutdown, message, self.location)
+        })
+    }
+
+    /// Whether a child would start at once; where not, whoever asks is woken when it may have changed.
+    pub(super) fn has_room(&self, state: &State) -> bool {
+        state.phase != Phase::Open || (state.started < self.limit && state.waiting.is_empty())
+    }
+
+    /// The users that live: children, and what finishes for them.
+    pub(super) fn users(&self) -> Vec<TaskRef> {
+        let members: Vec<_> = {
+            let state = self.state.lock();
+            let users = state.members.iter().filter(|(_, entry)| entry.role != Role::Service);
+            users.filter_map(|(_, entry)| entry.member.clone()).collect()
+        };
+        members.iter().map(|member| member.task().clone()).collect()
     }
 
     /// Puts a child into the ready queue.
@@ -297,22 +452,34 @@ impl GroupCore {
         }
     }
 
-    /// A child has ended, and its future is gone.
+    /// A member has ended, and its future is gone.
     pub(crate) fn ended(self: &Arc<Self>, key: usize) {
-        let (entry, ending) = {
+        let cancelled = self.children.is_cancelled();
+        let (entry, service, ending) = {
             let mut state = self.state.lock();
             let entry = state.members.remove(key);
+            let service = state.services.iter().rposition(|service| service.key == key);
+            let service = service.map(|index| state.services.remove(index));
             if entry.started {
                 state.started -= 1;
                 state.start_waiting(self.limit);
             }
             let ready = state.wake_driver(self.max_drivers);
-            let mut ending = state.ending();
+            let mut ending = state.ending(cancelled);
             ending.ready = Some(ready);
-            (entry, ending)
+            if self.has_room(&state) {
+                ending.wakers.extend(state.room.notify_all());
+            }
+            (entry, service, ending)
         };
-        drop(entry);
+        drop((entry, service));
         ending.go(self);
+    }
+
+    /// The body was stopped, or ended with an error.
+    pub(super) fn cut(&self, reason: Reason) {
+        let unused = self.state.lock().cut.replace(reason);
+        drop(unused);
     }
 
     /// The body panicked: its payload is kept among those of the children, in the order in which they came.
@@ -323,12 +490,15 @@ impl GroupCore {
     /// A child, or a destructor of its, panicked: the body and the siblings are cancelled.
     pub(crate) fn panicked(self: &Arc<Self>, payload: Payload, task: &TaskRef) {
         let mut group = self;
+        let mut is_consequence = thread::panicking();
         {
             let mut state = loop {
                 let state = group.state.lock();
-                if state.phase == Phase::Open {
+                if matches!(state.phase, Phase::Open | Phase::Finalising) {
                     break state;
                 }
+                // Subtle: a child that ends on another thread isn't unwinding, and may be faster than what unwinds.
+                is_consequence |= state.unwound;
                 drop(state);
                 // Nobody awaits this group any more: whoever adopted it has to know.
                 match &group.parent {
@@ -336,7 +506,7 @@ impl GroupCore {
                     None => return guard::forget(payload),
                 }
             };
-            let panics = if thread::panicking() { &mut state.consequences } else { &mut state.panics };
+            let panics = if is_consequence { &mut state.consequences } else { &mut state.panics };
             panics.push((payload, task.clone()));
         }
         let message = Some("a task panicked".into());
@@ -349,11 +519,15 @@ impl GroupCore {
         let owner = {
             let mut state = self.state.lock();
             state.failed = true;
+            if state.cut.is_none() {
+                state.cut = Some(reason.clone());
+            }
             state.owner.take()
         };
         if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
             guard::forget(payload);
         }
+        self.settle();
     }
 
     /// Whether a child has failed; where none has, the owner's waker is kept for it.
@@ -376,46 +550,56 @@ impl GroupCore {
         self.state.lock().failed
     }
 
-    /// Waits for the children after the body has ended, and ends the group. Hands out the panics, in order.
+    /// Waits for the members after the body has ended, and ends the group. Hands out the panics, in order.
     pub(super) fn poll_ended(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Vec<(Payload, TaskRef)>> {
         let waker = cx.waker().clone();
-        let (poll, unused, drivers) = {
+        let cancelled = self.children.is_cancelled();
+        let (poll, unused, ending, drivers) = {
             let mut state = self.state.lock();
+            state.body_over = true;
+            let mut ending = state.ending(cancelled);
             if state.live() == 0 {
                 state.phase = Phase::Ended;
+                ending.wakers.extend(state.room.notify_all());
                 let mut panics = mem::take(&mut state.panics);
                 panics.append(&mut state.consequences);
-                let unused = (Some(waker), state.owner.take(), mem::take(&mut state.ready));
-                (Poll::Ready(panics), unused, mem::take(&mut state.idle))
+                let unused = (Some(waker), ending.owner.take(), mem::take(&mut state.ready));
+                (Poll::Ready(panics), unused, ending, mem::take(&mut state.idle))
             } else {
-                (Poll::Pending, (None, state.owner.replace(waker), VecDeque::new()), Vec::new())
+                (Poll::Pending, (None, state.owner.replace(waker), VecDeque::new()), ending, Vec::new())
             }
         };
         drop(unused);
+        ending.go(self);
         for (_, driver) in drivers {
             driver.wake();
         }
         poll
     }
 
-    /// The owner is gone. Returns what is to be destroyed, or `None` where the group had ended.
+    /// The owner is gone. Returns what is to be destroyed, users first, or `None` where the group had ended.
     pub(super) fn abandon(&self) -> Option<Vec<Arc<dyn Member>>> {
-        let (members, owner) = {
+        let (members, owner, room) = {
             let mut state = self.state.lock();
-            if state.phase != Phase::Open {
+            if !matches!(state.phase, Phase::Open | Phase::Finalising) {
                 return None;
             }
             state.phase = Phase::Abandoned;
+            state.unwound = thread::panicking();
             state.waiting.clear();
-            let members = state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect();
-            (members, state.owner.take())
+            let users = state.members.iter().filter(|(_, entry)| entry.role != Role::Service);
+            let mut members: Vec<_> = users.filter_map(|(_, entry)| entry.member.clone()).collect();
+            let services = state.services.iter().rev().map(|service| service.key);
+            members.extend(services.filter_map(|key| state.members[key].member.clone()));
+            (members, state.owner.take(), state.room.notify_all())
         };
         drop(owner);
+        wake_all(room);
         Some(members)
     }
 
     /// After what was idle has been destroyed: the rest goes to an adopter, or the group is over.
-    pub(super) fn hand_over(self: &Arc<Self>) {
+    pub(super) fn hand_over(self: &Arc<Self>, reason: &Reason) {
         let adopter = match &self.parent {
             Some(parent) => parent.adopt(),
             None => Adopted::by_nobody(),
@@ -423,9 +607,12 @@ impl GroupCore {
         let (ending, panics) = {
             let mut state = self.state.lock();
             state.adopter = Some(adopter);
+            state.cut = Some(reason.clone());
+            // Before the panics go elsewhere.
+            state.conclude();
             let mut panics = mem::take(&mut state.panics);
             panics.append(&mut state.consequences);
-            (state.ending(), panics)
+            (state.ending(true), panics)
         };
         // The owner isn't there to resume them; whoever would have waited for it is.
         for (payload, task) in panics {
@@ -436,9 +623,10 @@ impl GroupCore {
 
     /// Something that was adopted has ended.
     pub(super) fn adopted_ended(&self) -> Ending {
+        let cancelled = self.children.is_cancelled();
         let mut state = self.state.lock();
         state.adopted -= 1;
-        state.ending()
+        state.ending(cancelled)
     }
 
     /// The driver `id` is being polled, whatever it was woken by.
@@ -490,6 +678,7 @@ impl GroupCore {
         for member in members {
             member.destroy(Doom::RuntimeGone);
         }
+        self.settle();
         if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
             guard::forget(payload);
         }
@@ -499,6 +688,11 @@ impl GroupCore {
 impl State {
     fn live(&self) -> usize {
         self.members.len() + self.adopted
+    }
+
+    /// Whether anything but services lives.
+    pub(super) fn has_users(&self) -> bool {
+        self.live() > self.services.len()
     }
 
     /// See invariant 3.
@@ -533,17 +727,59 @@ impl State {
         }
     }
 
-    /// Ends an abandoned group at zero, and wakes the owner of an open one.
-    fn ending(&mut self) -> Ending {
+    /// What the finalisers are told of how the group came to its end; the same for all of them.
+    fn conclude(&mut self) -> Outcome<()> {
+        let Self { how, panics, consequences, cut, .. } = self;
+        how.get_or_insert_with(|| match (panics.first().or(consequences.first()), cut) {
+            (Some((payload, _)), _) => Outcome::Panicked(Panic::new(&guard::message(payload))),
+            (None, Some(reason)) => Outcome::Cancelled(reason.clone()),
+            (None, None) => Outcome::Completed(()),
+        })
+        .clone()
+    }
+
+    /// The steps of the end that are due (invariant 7): nothing while there are users; then the services, one after the
+    /// other; then, when the body is over, the finalisers, one after the other; then the end.
+    fn ending(&mut self, cancelled: bool) -> Ending {
         let mut ending = Ending::default();
-        if self.live() == 0 {
-            ending.owner = self.owner.take();
-            if self.phase == Phase::Abandoned && self.adopter.is_some() {
-                self.phase = Phase::Ended;
-                ending.adopter = self.adopter.take();
-                ending.drivers = mem::take(&mut self.idle);
-                ending.stale = mem::take(&mut self.ready);
+        if self.has_users() || self.phase == Phase::Ended {
+            return ending;
+        }
+        ending.wakers = self.quiet.notify_all();
+        let winding_down = self.body_over || self.phase != Phase::Open || cancelled;
+        match self.services.last_mut() {
+            Some(service) if winding_down && !service.told => {
+                service.told = true;
+                ending.service = Some(service.node.clone());
+                return ending;
             }
+            Some(_) => return ending,
+            None => {}
+        }
+        let over = match self.phase {
+            Phase::Open | Phase::Finalising => self.body_over,
+            Phase::Abandoned => self.adopter.is_some(),
+            Phase::Ended => false,
+        };
+        if over && self.runtime_gone {
+            ending.unrun = mem::take(&mut self.finalisers);
+        }
+        if let Some(finaliser) = over.then(|| self.finalisers.pop()).flatten() {
+            if self.phase == Phase::Open {
+                self.phase = Phase::Finalising;
+            }
+            let key = self.members.insert(Entry { member: None, id: None, role: Role::Late, started: false });
+            ending.finaliser = Some((key, finaliser, self.conclude()));
+            return ending;
+        }
+        if over {
+            ending.owner = self.owner.take();
+        }
+        if self.phase == Phase::Abandoned && over {
+            self.phase = Phase::Ended;
+            ending.adopter = self.adopter.take();
+            ending.drivers = mem::take(&mut self.idle);
+            ending.stale = mem::take(&mut self.ready);
         }
         ending
     }

@@ -1,5 +1,7 @@
 //! Models of a group's end: against its last child, against those who spawn, a panic, and what it leaves to others.
 
+use super::fallible::try_task_group;
+use super::owner::Owner;
 use super::*;
 use crate::guard;
 use crate::models::{Gate, Ledger, Notify, Threads, block_on, model, model_bounded, poll_once, thread};
@@ -91,10 +93,10 @@ fn a_place_that_is_given_up_does_not_hold_up_the_end() {
         let owner = open(&threads);
         let giving_up = thread::spawn({
             let group = owner.group.clone();
-            move || drop(group.reserve())
+            move || drop(group.reserve(Role::Child))
         });
         join(&owner);
-        assert!(owner.group.reserve().is_none());
+        assert!(owner.group.reserve(Role::Child).is_none());
         giving_up.join().unwrap();
     });
 }

@@ -1,10 +1,11 @@
 //! The owner of a group: the future that polls the body, waits for the children, and, when it is dropped, destroys them.
 
-use super::core::GroupCore;
+use super::core::{GroupCore, Surroundings};
 use super::orphan::Adopted;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
 use crate::guard::{self, Payload};
+use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, thread_local, yield_now};
 use crate::task::TaskRef;
@@ -28,25 +29,44 @@ pub(crate) struct Owner {
     root: bool,
 }
 
+/// How a group is to be opened.
+pub(crate) struct Plan {
+    pub(crate) limit: usize,
+    pub(crate) name: Option<Cow<'static, str>>,
+    /// Values of task-locals, each put in front of those around.
+    pub(crate) locals: Vec<PutLocal>,
+}
+
+pub(crate) type PutLocal = Box<dyn FnOnce(Option<Arc<Binding>>) -> Arc<Binding> + Send>;
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { limit: usize::MAX, name: None, locals: Vec::new() }
+    }
+}
+
 impl Owner {
     /// Opens a group below what surrounds the caller, on the runtime of type `R`.
-    pub(crate) fn open<R: Runtime>(
-        limit: usize,
-        name: Option<Cow<'static, str>>,
-        location: &'static Location<'static>,
-    ) -> Self {
+    pub(crate) fn open<R: Runtime>(plan: Plan, location: &'static Location<'static>) -> Self {
         let runtime = match context::runtime() {
             Some(around) if R::from_dyn(&around).is_some() => around,
             _ => context::locate::<R>(location).into_dyn(),
         };
-        let scope = context::scope();
-        let group = GroupCore::new(runtime, context::group(), scope.as_ref(), context::deadline(), limit);
-        Self { group, name, location, root: false }
+        let around = Surroundings {
+            group: context::group(),
+            scope: context::scope(),
+            deadline: context::deadline(),
+            locals: plan.locals.into_iter().fold(context::locals(), |around, local| Some(local(around))),
+            held: context::held(),
+        };
+        let group = GroupCore::new(runtime, around, plan.limit, location);
+        Self { group, name: plan.name, location, root: false }
     }
 
-    /// Opens the group of a `run`, which has nothing around it.
+    /// Opens the group of a `run`, which has nothing around it but what it blocks.
     pub(crate) fn root(runtime: DynRuntime, location: &'static Location<'static>) -> Self {
-        let group = GroupCore::new(runtime, None, None, None, usize::MAX);
+        let around = Surroundings { locals: context::locals(), held: context::held(), ..Surroundings::default() };
+        let group = GroupCore::new(runtime, around, usize::MAX, location);
         Self { group, name: None, location, root: true }
     }
 
@@ -93,6 +113,8 @@ impl Owner {
             group: Some(self.group.clone()),
             scope: Some(self.group.whole.clone()),
             deadline: self.group.deadline(),
+            locals: self.group.locals.clone(),
+            held: self.group.held.clone(),
             ..Frame::default()
         })
     }
@@ -133,7 +155,11 @@ impl Owner {
         }
         let mut drop_body = || guard::catch(|| body.set(None));
         let dropped = match self.group.whole.reason() {
-            Some(reason) => context::within(slot, || context::dropping(&reason, drop_body)),
+            Some(reason) => {
+                let dropped = context::within(slot, || context::dropping(&reason, drop_body));
+                self.group.cut(reason);
+                dropped
+            }
             None => drop_body(),
         };
         Poll::Ready(match dropped {
@@ -162,7 +188,9 @@ impl Owner {
             Some(name) => format!("the body of group `{name}` {how}"),
             None => format!("the body of the group {how}"),
         };
-        self.group.children.cancel(&Reason::new(ReasonKind::Parent, Some(message.into()), self.location));
+        let reason = Reason::new(ReasonKind::Parent, Some(message.into()), self.location);
+        self.group.children.cancel(&reason);
+        self.group.cut(reason);
     }
 }
 
@@ -252,7 +280,7 @@ impl Wreck {
         let mut wakers = Some(wakers);
         let _ = CLEARING.try_with(|clearing| clearing.borrow_mut().wakers.extend(wakers.take().into_iter().flatten()));
         wake_all(wakers.into_iter().flatten());
-        group.hand_over();
+        group.hand_over(&reason);
         drop(held);
     }
 }

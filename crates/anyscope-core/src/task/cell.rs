@@ -37,9 +37,10 @@
 
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
-use crate::context::{self, Frame, FrameSlot};
+use crate::context::{self, Frame, FrameSlot, Shields};
 use crate::group::core::{Admission, GroupCore, Reserved};
 use crate::guard::{self, Payload};
+use crate::local::Binding;
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
@@ -60,6 +61,7 @@ pub(crate) type BoxedChild<T> = Pin<Box<dyn Future<Output = Step<T>> + Send>>;
 
 /// A child as its group sees it.
 pub(crate) trait Member: Send + Sync {
+    fn task(&self) -> &TaskRef;
     /// Polls the future once, if it is queued.
     fn run(self: Arc<Self>);
     /// Ends the child now, or when the poll under way has returned. Says whether there is one.
@@ -122,6 +124,35 @@ struct Work<T> {
     frame: FrameSlot,
     /// The place in the queue of the node, once the child was pending.
     watch: Option<usize>,
+    /// Whether the group's deadline isn't its own.
+    timeless: bool,
+}
+
+/// What a child is born with, beside its future.
+pub(crate) struct Birth {
+    task: TaskRef,
+    node: Arc<Node>,
+    shields: Option<Arc<Shields>>,
+    locals: Option<Arc<Binding>>,
+}
+
+impl Birth {
+    /// A child that is cancelled with its group.
+    pub(crate) fn child(group: &Arc<GroupCore>, task: TaskRef) -> Self {
+        Self::under(Node::below(Some(&group.children)), group, task)
+    }
+
+    /// A child that is cancelled by `node`.
+    pub(crate) fn under(node: Arc<Node>, group: &Arc<GroupCore>, task: TaskRef) -> Self {
+        // Who spawns from inside of the group hands on what is around it; for anybody else the group's own holds.
+        let locals = if context::is_within(group) { context::locals() } else { group.locals.clone() };
+        Self { task, node, shields: None, locals }
+    }
+
+    /// What finishes for others: nothing from outside interrupts it.
+    pub(crate) fn late(task: TaskRef, locals: Option<Arc<Binding>>) -> Self {
+        Self { task, node: Node::root(), shields: Some(Shields::up_for_good()), locals }
+    }
 }
 
 /// How a child ended, for the outcome.
@@ -135,32 +166,35 @@ enum End<T> {
 
 impl<T: Send + 'static> Cell<T> {
     /// Makes the cell of a child and hands it to its group.
-    pub(crate) fn spawn(reserved: Reserved, task: TaskRef, future: BoxedChild<T>) -> Arc<Self> {
+    pub(crate) fn spawn(reserved: Reserved, birth: Birth, future: BoxedChild<T>) -> Arc<Self> {
         let group = reserved.group().clone();
-        let node = Node::below(Some(&group.children));
+        let Birth { task, node, shields, locals } = birth;
+        let timeless = shields.is_some();
         let frame = Frame {
             root: true,
             group: Some(group.clone()),
             scope: Some(node.clone()),
-            deadline: None,
             task: Some(task.clone()),
+            shields,
+            locals,
+            held: group.held.clone(),
             ..Frame::default()
         };
         let cell = Arc::new(Self {
             task: task.clone(),
             group: group.clone(),
             key: reserved.key(),
-            node,
+            node: node.clone(),
             inner: Mutex::new(Inner {
                 stage: Stage::New,
-                work: Some(Work { future, frame: Some(frame), watch: None }),
+                work: Some(Work { future, frame: Some(frame), watch: None, timeless }),
                 doomed: None,
                 outcome: None,
                 joiner: None,
                 handle: true,
             }),
         });
-        match reserved.admit(cell.clone(), task.id()) {
+        match reserved.admit(cell.clone(), task.id(), &node) {
             Admission::Started(wake) => wake.go(&group),
             // Held back by the limit; a cancellation has to find it all the same.
             Admission::Waiting => cell.watch_while_held_back(),
@@ -194,8 +228,8 @@ impl<T: Send + 'static> Cell<T> {
         let waker = Waker::from(self.clone());
         let mut cx = Context::from_waker(&waker);
         let polled = {
-            let Work { future, frame, .. } = &mut work;
-            if let Some(frame) = frame {
+            let Work { future, frame, timeless, .. } = &mut work;
+            if let Some(frame) = frame.as_mut().filter(|_| !*timeless) {
                 frame.deadline = self.group.deadline();
             }
             context::within(frame, || guard::catch(|| future.as_mut().poll(&mut cx)))
@@ -256,7 +290,7 @@ impl<T: Send + 'static> Cell<T> {
 
     /// Drops the future, publishes the outcome, tells the group; in this order (invariant 2).
     fn end(self: &Arc<Self>, work: Work<T>, mut end: End<T>) {
-        let Work { future, mut frame, mut watch } = work;
+        let Work { future, mut frame, mut watch, .. } = work;
         self.node.leave(&mut watch);
         let reason = match &end {
             // The group's where the pass hasn't come down to a child that was spawned into it.
@@ -365,6 +399,10 @@ impl<T: Send + 'static> Wake for Cell<T> {
 }
 
 impl<T: Send + 'static> Member for Cell<T> {
+    fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
     fn run(self: Arc<Self>) {
         self.poll_once();
     }

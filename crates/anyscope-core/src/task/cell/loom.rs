@@ -1,7 +1,8 @@
 //! Models of a child: its polls against wakes, requests, the drop of its owner, its handle, and the end of its runtime.
 
 use super::*;
-use crate::group::owner::Owner;
+use crate::group::core::Role;
+use crate::group::owner::{Owner, Plan};
 use crate::models::{Entered, Gate, Ledger, Threads, Wakes, block_on, model, poll_once, thread};
 use crate::runtime::DynRuntime;
 use crate::task::Task;
@@ -16,7 +17,7 @@ fn open(threads: &Threads) -> Owner {
 /// The same with a limit.
 fn open_limited(threads: &Threads, limit: usize) -> Owner {
     let around = Frame { group: Some(open(threads).group.clone()), ..Frame::default() };
-    context::within(&mut Some(around), || Owner::open::<Threads>(limit, None, Location::caller()))
+    context::within(&mut Some(around), || Owner::open::<Threads>(Plan { limit, ..Plan::default() }, Location::caller()))
 }
 
 fn spawn<F>(owner: &Owner, future: F) -> (Task<F::Output>, Arc<Cell<F::Output>>)
@@ -24,9 +25,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let reserved = owner.group.reserve().unwrap();
+    let reserved = owner.group.reserve(Role::Child).unwrap();
     let task = TaskRef::new(None, Location::caller());
-    let cell = Cell::spawn(reserved, task, Box::pin(async move { Step::Value(future.await) }));
+    let birth = Birth::child(reserved.group(), task);
+    let cell = Cell::spawn(reserved, birth, Box::pin(async move { Step::Value(future.await) }));
     (Task::new(cell.clone()), cell)
 }
 

@@ -1,0 +1,166 @@
+//! [`shield`]: work that nothing outside may interrupt, for a while.
+//!
+//! # States
+//!
+//! *up*, from the first poll; then *down*, when the budget is spent, for the rest of its life; then ended. While it is up
+//! it counts in every frame around (see `context.rs`), and whoever owns one of them doesn't drop what it polls.
+//!
+//! # Invariants
+//!
+//! 1. What is inside has a scope of its own, with nothing above it: a request from outside doesn't reach it while the
+//!    shield is up. Once it is down, what reaches the scope around is passed on.
+//! 2. A shield that ends while something outside is pending marks the frames around, and the next one begun there gives
+//!    way first: two shields in a row are not one.
+
+use crate::cancel::tree::Node;
+use crate::context::{self, Deferral, Frame, FrameSlot, Shielded};
+use crate::runtime::Runtime;
+use crate::sync::Arc;
+use crate::time::{Alarm, Due};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Runs a future that no cancellation and no deadline from outside interrupts until it ends, or `budget` is spent.
+///
+/// For clean-up. Whatever around it is cancelled or out of time in the meantime waits for it, and strikes when it ends;
+/// after the budget it strikes at once. The budget counts from the first poll, and is no timeout: where nothing is
+/// pending outside, the future goes on unshielded.
+///
+/// A shield protects the scopes around it in the same task, and nothing else: neither siblings nor parents. Inside,
+/// nothing seems cancelled; groups, timeouts and tokens that are opened inside work as ever, and
+/// [`remaining`](crate::remaining) tells how long it will be left alone at least, where anything around has a deadline.
+///
+/// What isn't of this crate knows nothing of shields: a `select!` that drops a future drops a shield in it. A child of a
+/// group can't be dropped like that: it goes on behind its shield, and the group around waits for it.
+///
+/// # Panics
+///
+/// At the first poll, outside of any runtime, where it doesn't end in that poll.
+///
+/// # Cancel safety
+///
+/// As safe as the future that it runs.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::{shield, sleep, timeout};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let mut saved = false;
+///     let work = async {
+///         shield(Duration::from_secs(5), async {
+///             sleep(Duration::from_millis(20)).await;
+///             saved = true;
+///         })
+///         .await;
+///         sleep(Duration::from_secs(60)).await;
+///     };
+///     assert!(timeout(Duration::from_millis(1), work).await.is_err());
+///     assert!(saved);
+/// });
+/// ```
+#[track_caller]
+pub fn shield<R: Runtime, F: Future>(budget: Duration, future: F) -> Shield<F, R> {
+    Shield {
+        future: Some(future),
+        budget: Due::After(budget),
+        alarm: Alarm::new(Location::caller()),
+        inside: None,
+        deferral: Deferral::new(),
+    }
+}
+
+pin_project! {
+    /// A future behind a shield. Made by [`shield`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Shield<F, R: Runtime> {
+        #[pin]
+        future: Option<F>,
+        budget: Due,
+        #[pin]
+        alarm: Alarm<R>,
+        inside: Option<Inside>,
+        deferral: Deferral,
+    }
+}
+
+struct Inside {
+    frame: FrameSlot,
+    scope: Arc<Node>,
+    /// `None` once it is down.
+    up: Option<Shielded>,
+}
+
+impl Inside {
+    fn new() -> Self {
+        let scope = Node::root();
+        let frame = Some(Frame { scope: Some(scope.clone()), ..Frame::default() });
+        Self { frame, scope, up: Some(Shielded::new()) }
+    }
+
+    /// What is inside is interrupted then at the earliest, should anything around want to; `end` is that of the budget.
+    fn deadline(&self, end: Option<Instant>) -> Option<Instant> {
+        let around = context::deadline();
+        if self.up.is_none() {
+            around
+        } else if context::scope().is_some_and(|scope| scope.is_cancelled()) {
+            end
+        } else {
+            around.zip(end).map(|(around, end)| around.max(end))
+        }
+    }
+}
+
+impl<F: Future, R: Runtime> Future for Shield<F, R> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        assert!(this.future.is_some(), "a shielded future was polled after it had ended");
+        if this.inside.is_none() && this.deferral.defers_next_shield::<R>(cx) {
+            return Poll::Pending;
+        }
+        let inside = this.inside.get_or_insert_with(Inside::new);
+        let end = this.budget.fix::<R>(this.alarm.location());
+        let deadline = inside.deadline(end);
+        if let Some(frame) = &mut inside.frame {
+            frame.deadline = deadline;
+        }
+        let future = &mut this.future;
+        let polled = context::within(&mut inside.frame, || {
+            future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
+        });
+        if polled.is_ready() {
+            context::within(&mut inside.frame, || this.future.set(None));
+            if let Some(up) = inside.up.take() {
+                up.end::<R>();
+            }
+            return polled;
+        }
+        let spent = end.is_some_and(|end| inside.up.is_some() && this.alarm.as_mut().poll(end, cx).is_ready());
+        if spent {
+            inside.up = None;
+        }
+        if inside.up.is_none() {
+            // Whoever owns the scope around is about to drop this; until then, what is inside can know.
+            if let Some(reason) = context::scope().and_then(|scope| scope.reason()) {
+                inside.scope.cancel(&reason);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<F, R: Runtime> fmt::Debug for Shield<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let up = self.inside.as_ref().is_none_or(|inside| inside.up.is_some());
+        f.debug_struct("Shield").field("up", &up).finish_non_exhaustive()
+    }
+}

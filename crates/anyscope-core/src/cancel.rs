@@ -65,21 +65,27 @@ impl<R> CancelToken<R> {
     /// Cancels this token and everything below it. Returns whether this call was the first.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        self.cancel_as(None)
+        self.cancel_explicitly(None)
     }
 
     /// Cancels with a message, which travels in the [`Reason`].
     #[track_caller]
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
-        self.cancel_as(Some(message.into()))
+        self.cancel_explicitly(Some(message.into()))
     }
 
     #[track_caller]
-    fn cancel_as(&self, message: Option<Cow<'static, str>>) -> bool {
+    fn cancel_explicitly(&self, message: Option<Cow<'static, str>>) -> bool {
         if self.node.is_cancelled() {
             return false;
         }
         self.node.cancel(&Reason::new(ReasonKind::Explicit, message, Location::caller()))
+    }
+
+    /// Cancels for a reason of the library's own.
+    #[track_caller]
+    pub(crate) fn cancel_as(&self, kind: ReasonKind, message: &'static str) {
+        self.node.cancel(&Reason::new(kind, Some(message.into()), Location::caller()));
     }
 
     /// Returns a guard that cancels this token when it is dropped.

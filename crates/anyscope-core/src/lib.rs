@@ -10,7 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+mod blocking_scope;
 mod cancel;
+mod cleanup;
 mod context;
 mod coop;
 mod error;
@@ -26,6 +28,7 @@ mod race;
 mod ready_list;
 mod run;
 mod runtime;
+mod scope;
 mod semaphore;
 mod shield;
 mod sync;
@@ -34,8 +37,10 @@ mod time;
 mod wait_queue;
 
 pub use blocking::{Unblock, blocking, unblock};
+pub use blocking_scope::{BlockingScope, blocking_scope};
 pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
+pub use cleanup::{Cleaned, CleanupError, with_cleanup};
 pub use error::{Closed, Failure, GroupError};
 pub use gather::{Gather, Gatherable, Progress, TryGatherable, gather, try_gather};
 pub use group::builder::Builder;
@@ -52,6 +57,7 @@ pub use outcome::{Outcome, Panic};
 pub use race::{Raceable, race, race_ok};
 pub use run::run;
 pub use runtime::{DynRuntime, Job, Runtime, RuntimeError, Sleep};
+pub use scope::{Scope, ScopedTask, scope};
 pub use semaphore::{AcquireError, Permit, PermitArc, Semaphore, Statistics, TryAcquireError};
 pub use shield::shield;
 pub use task::{Task, TaskId, TaskRef};
@@ -63,6 +69,7 @@ pub use time::{
 /// The futures that the functions and methods of this crate return, each named after where it comes from.
 pub mod futures {
     pub use crate::cancel::{AmbientCancelled, RunUnderToken, UntilCancelled};
+    pub use crate::cleanup::WithCleanup;
     pub use crate::gather::{InTask, OnRuntime, TimeoutEach};
     pub use crate::group::orphan::Drained;
     pub use crate::group::room::Room;
@@ -70,6 +77,7 @@ pub mod futures {
     pub use crate::limiter::{AcquireLimiter, AcquireLimiterFor};
     pub use crate::local::WithLocal;
     pub use crate::race::{Race, RaceOk};
+    pub use crate::scope::InScope;
     pub use crate::semaphore::{Acquire, AcquireArc};
     pub use crate::shield::Shield;
     pub use crate::task::TaskOutcome;

@@ -7,11 +7,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use core::{
-    AccessError, AcquireError, AlreadyHeld, Cancelled, Closed, DropGuard, DynRuntime, Elapsed, Failure, Finished,
-    Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic, Permit, PermitArc, Progress,
-    Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started, Statistics, Stragglers, Task,
-    TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart, blocking_limiter, cancelled, drained,
-    is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
+    AccessError, AcquireError, AlreadyHeld, Cancelled, Cleaned, CleanupError, Closed, DropGuard, DynRuntime, Elapsed,
+    Failure, Finished, Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic, Permit,
+    PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started, Statistics,
+    Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart, blocking_limiter,
+    cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
 };
 
 /// See [`anyscope_core::TaskGroup`].
@@ -34,6 +34,14 @@ pub type Sleep = CoreSleep<Current>;
 pub type Interval = core::Interval<Current>;
 /// See [`anyscope_core::futures::Shield`].
 pub type Shield<F> = core::futures::Shield<F, Current>;
+/// See [`anyscope_core::futures::WithCleanup`].
+pub type WithCleanup<W, C> = core::futures::WithCleanup<W, C, Current>;
+/// See [`anyscope_core::Scope`].
+pub type Scope<'env> = core::Scope<'env, Current>;
+/// See [`anyscope_core::BlockingScope`].
+pub type BlockingScope<'env> = core::BlockingScope<'env, Current>;
+/// See [`anyscope_core::ScopedTask`].
+pub type ScopedTask<T> = core::ScopedTask<T, Current>;
 /// See [`anyscope_core::Unblock`].
 pub type Unblock<T> = core::Unblock<T, Current>;
 
@@ -476,4 +484,131 @@ where
 #[track_caller]
 pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
     core::shield(budget, future)
+}
+
+/// Runs `work`, and afterwards `clean`, however the work ended: with a value, an error, a panic, or because it was
+/// dropped.
+///
+/// The clean-up runs behind a [`shield`](shield()) and has `budget` for itself, counted from its start; what is
+/// left of it then is dropped, and that is an error. Where the work came to an end, it runs in place, and whoever awaits
+/// this goes on after it. Where the work was dropped, by a cancellation, a timeout, a `select!`, it goes on by itself: as
+/// part of the nearest group around, or [`run`](crate::run), which doesn't end before it.
+///
+/// # Errors
+///
+/// [`CleanupError`] where the work or the clean-up failed; with both errors, where both did. The error of a clean-up that
+/// nobody awaits any more is dropped.
+///
+/// # Panics
+///
+/// With the panic of the work, after the clean-up; else with that of the clean-up. A clean-up that goes on by itself
+/// panics in the group that it is part of. At the first poll, outside of any runtime.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the work; the clean-up goes on by itself.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::with_cleanup;
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let upload = async { Err::<(), _>("disk full") };
+///     let remove = async { Err::<(), _>("not found") };
+///     let failed = with_cleanup(upload, remove, Duration::from_secs(5)).await.unwrap_err();
+///     assert_eq!(failed.work(), Some(&"disk full"));
+///     assert_eq!(failed.cleanup(), Some(&"not found"));
+///     assert_eq!(failed.to_string(), "disk full; and the clean-up failed: not found");
+/// });
+/// ```
+#[track_caller]
+pub fn with_cleanup<W, C, T, E>(work: W, clean: C, budget: Duration) -> WithCleanup<W, C>
+where
+    W: Future<Output = Result<T, E>>,
+    C: Future + Send + 'static,
+    C::Output: Cleaned,
+{
+    core::with_cleanup(work, clean, budget)
+}
+
+/// Opens a scope whose children may borrow from outside of it, runs `body`, and returns the body's value after every child
+/// has ended.
+///
+/// The children run side by side in the current task, and not in parallel: for that, see
+/// [`task_group`], whose children own what they use, and
+/// [`blocking_scope`], which blocks the calling thread. Where a number of futures is known from the
+/// start, [`gather`] does.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the body and every child.
+///
+/// # Panics
+///
+/// With a panic of the body or a child, after everything else has been dropped.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::scope;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), async {
+///     let words = vec!["one".to_string(), "three".to_string()];
+///     let lengths = scope(|s| {
+///         let words = &words;
+///         async move {
+///             let first = s.spawn(async { words[0].len() });
+///             let second = s.spawn(async { words[1].len() });
+///             (first.await, second.await)
+///         }
+///     })
+///     .await;
+///     assert_eq!(lengths, (3, 5));
+///     drop(words);
+/// });
+/// ```
+pub fn scope<'env, F, B>(body: F) -> core::futures::InScope<'env, B>
+where
+    F: FnOnce(Scope<'env>) -> B,
+    B: Future,
+{
+    core::scope(body)
+}
+
+/// Opens a scope whose children may borrow and run in parallel, and blocks the calling thread until all have ended.
+///
+/// The children are futures, polled by threads of the call's own, as many as the runtime polls tasks on, and inside of
+/// the runtime's context: timers, blocking jobs and the rest of this crate work in them. The calling thread does nothing
+/// but run `body` and wait: from async code, call it inside of [`unblock`]. On a runtime that makes progress
+/// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
+///
+/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, they are dropped.
+///
+/// # Panics
+///
+/// With a panic of the body or of a child, after all have ended: such a panic cancels the other children. Outside of any
+/// runtime.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::blocking_scope;
+///
+/// let mut halves = [vec![3, 1, 2], vec![6, 5, 4]];
+/// let [left, right] = &mut halves;
+/// anyscope::set_default(anyscope::smol::Smol::new());
+/// blocking_scope(|s| {
+///     s.spawn(async { left.sort() });
+///     s.spawn(async { right.sort() });
+/// });
+/// assert_eq!(halves, [[1, 2, 3], [4, 5, 6]]);
+/// ```
+#[track_caller]
+pub fn blocking_scope<'env, F, T>(body: F) -> T
+where
+    F: FnOnce(&BlockingScope<'env>) -> T,
+{
+    core::blocking_scope(body)
 }

@@ -621,6 +621,13 @@ impl GroupCore {
         ending.go(self);
     }
 
+    /// Leaves a group that never had an owner to itself: it ends with what it has.
+    pub(crate) fn leave_alone(self: &Arc<Self>, location: &'static Location<'static>) {
+        let nobody = self.abandon();
+        drop(nobody);
+        self.hand_over(&Reason::new(ReasonKind::Dropped, None, location));
+    }
+
     /// Something that was adopted has ended.
     pub(super) fn adopted_ended(&self) -> Ending {
         let cancelled = self.children.is_cancelled();

@@ -1,0 +1,399 @@
+//! [`blocking_scope`]: children that borrow and run in parallel, while the calling thread waits.
+//!
+//! Borrowed work can't be handed to a runtime without unsafe code, as a runtime's tasks own what they use. So the children
+//! are polled by threads that live as long as the call (`std::thread::scope`), each inside of the runtime's own context.
+//!
+//! # States of a child
+//!
+//! *queued* → *polling* → *idle* → *queued* ..; a wake during a poll turns *polling* into *woken*, which queues the child
+//! again after the poll. A child that has ended leaves its place.
+//!
+//! # Invariants
+//!
+//! 1. Whoever turned a child's stage into *polling* has taken its future out of its place, and brings it back before the
+//!    stage changes again. So no two poll it.
+//! 2. A queued child stands in `ready` once.
+//! 3. While `ready` isn't empty, a worker is awake, or was woken for each child in it.
+//! 4. The call returns when the body has returned and no child is left.
+//!
+//! # Lock order
+//!
+//! The list's lock and the places' lock are leaves.
+
+use crate::cancel::CancelToken;
+use crate::cancel::reason::ReasonKind;
+use crate::cancel::tree::Node;
+use crate::context::{self, Frame};
+use crate::group::core::GroupCore;
+use crate::guard::{self, Payload};
+use crate::limiter::Held;
+use crate::local::Binding;
+use crate::runtime::{DynRuntime, Runtime};
+use crate::scope::{Child, ScopedTask, Slot};
+use crate::sync::{Arc, Mutex};
+use crate::task::TaskRef;
+use slab::Slab;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::panic::{self, Location};
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Instant;
+
+/// Opens a scope whose children may borrow and run in parallel, and blocks the calling thread until all have ended.
+///
+/// The children are futures, polled by threads of the call's own, as many as the runtime polls tasks on, and inside of
+/// the runtime's context: timers, blocking jobs and the rest of this crate work in them. The calling thread does nothing
+/// but run `body` and wait: from async code, call it inside of [`unblock`](crate::unblock). On a runtime that makes progress
+/// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
+///
+/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, they are dropped.
+///
+/// # Panics
+///
+/// With a panic of the body or of a child, after all have ended: such a panic cancels the other children. Outside of any
+/// runtime.
+///
+/// # Examples
+///
+/// ```
+/// use anyscope::blocking_scope;
+///
+/// let mut halves = [vec![3, 1, 2], vec![6, 5, 4]];
+/// let [left, right] = &mut halves;
+/// anyscope::set_default(anyscope::smol::Smol::new());
+/// blocking_scope(|s| {
+///     s.spawn(async { left.sort() });
+///     s.spawn(async { right.sort() });
+/// });
+/// assert_eq!(halves, [[1, 2, 3], [4, 5, 6]]);
+/// ```
+#[track_caller]
+pub fn blocking_scope<'env, R, F, T>(body: F) -> T
+where
+    R: Runtime,
+    F: FnOnce(&BlockingScope<'env, R>) -> T,
+{
+    let runtime = match context::runtime() {
+        Some(around) if R::from_dyn(&around).is_some() => around,
+        _ => context::locate::<R>(Location::caller()).into_dyn(),
+    };
+    let list = Arc::new(List {
+        state: Mutex::new(State { stages: Slab::new(), ready: VecDeque::new(), idle: Vec::new(), closing: false }),
+    });
+    let scope = BlockingScope {
+        shared: Arc::new(Shared { list: list.clone(), places: Mutex::new(Vec::new()), panic: Mutex::new(None) }),
+        children: CancelToken::new(),
+    };
+    let surroundings = Surroundings {
+        group: context::group(),
+        scope: context::scope(),
+        deadline: context::deadline(),
+        task: context::task(),
+        locals: context::locals(),
+        held: context::held(),
+        runtime: runtime.clone(),
+    };
+    let ended = {
+        let workers = runtime.parallelism().max(1);
+        #[allow(clippy::disallowed_methods, reason = "threads of the call's own: see the top of this file")]
+        thread::scope(|threads| {
+            for id in 0..workers {
+                let (runtime, scope, surroundings) = (&runtime, &scope, &surroundings);
+                threads.spawn(move || runtime.block_on(poll_fn(|cx| scope.poll_work(id, surroundings, cx))));
+            }
+            let ended = guard::catch(|| body(&scope));
+            if ended.is_err() {
+                scope.children.cancel_as(ReasonKind::Parent, "the body of the blocking scope panicked");
+            }
+            let idle = {
+                let mut state = list.state.lock();
+                state.closing = true;
+                state.ended()
+            };
+            idle.into_iter().for_each(Waker::wake);
+            ended
+        })
+    };
+    let panic = scope.shared.panic.lock().take();
+    match ended {
+        Err(payload) => {
+            if let Some(second) = panic {
+                guard::forget(second);
+            }
+            panic::resume_unwind(payload)
+        }
+        Ok(output) => {
+            if let Some(payload) = panic {
+                if let Some(second) = guard::drop_caught(output) {
+                    guard::forget(second);
+                }
+                panic::resume_unwind(payload);
+            }
+            output
+        }
+    }
+}
+
+/// How many children a worker polls before it lets the runtime do its own work on the thread.
+const POLLS: usize = 32;
+
+/// What is around the calling thread, for its children.
+struct Surroundings {
+    group: Option<Arc<GroupCore>>,
+    scope: Option<Arc<Node>>,
+    deadline: Option<Instant>,
+    task: Option<TaskRef>,
+    locals: Option<Arc<Binding>>,
+    held: Option<Arc<Held>>,
+    runtime: DynRuntime,
+}
+
+impl Surroundings {
+    fn frame(&self) -> Frame {
+        Frame {
+            root: true,
+            group: self.group.clone(),
+            scope: self.scope.clone(),
+            deadline: self.deadline,
+            task: self.task.clone(),
+            locals: self.locals.clone(),
+            held: self.held.clone(),
+            runtime: Some(self.runtime.clone()),
+            ..Frame::default()
+        }
+    }
+}
+
+type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
+
+/// Spawns into a blocking scope. Given to the closure of [`blocking_scope`]; a clone is a handle on the same scope.
+pub struct BlockingScope<'env, R> {
+    shared: Arc<Shared<'env>>,
+    children: CancelToken<R>,
+}
+
+struct Shared<'env> {
+    list: Arc<List>,
+    /// The children that aren't being polled, by their keys.
+    places: Mutex<Vec<Option<Place<'env>>>>,
+    /// The first panic of a child.
+    panic: Mutex<Option<Payload>>,
+}
+
+struct Place<'env> {
+    future: Boxed<'env>,
+    waker: Waker,
+}
+
+/// Which children are ready; the part that wakers know of.
+struct List {
+    state: Mutex<State>,
+}
+
+struct State {
+    stages: Slab<Stage>,
+    ready: VecDeque<usize>,
+    /// Workers that wait for something to do.
+    idle: Vec<(usize, Waker)>,
+    closing: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    Queued,
+    Polling,
+    Woken,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.closing && self.stages.is_empty()
+    }
+
+    /// Queues a child, and hands out a worker to wake for it.
+    fn queue(&mut self, key: usize) -> Option<Waker> {
+        self.stages[key] = Stage::Queued;
+        self.ready.push_back(key);
+        self.idle.pop().map(|(_, worker)| worker)
+    }
+
+    /// The workers that are to go home, at the end.
+    fn ended(&mut self) -> Vec<Waker> {
+        if self.is_over() {
+            mem::take(&mut self.idle).into_iter().map(|(_, worker)| worker).collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// A child's waker. One that comes late may wake whoever has the place now, for nothing.
+struct Entry {
+    list: Arc<List>,
+    key: usize,
+}
+
+impl Wake for Entry {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let worker = {
+            let mut state = self.list.state.lock();
+            match state.stages.get(self.key) {
+                Some(Stage::Idle) => state.queue(self.key),
+                Some(Stage::Polling) => {
+                    state.stages[self.key] = Stage::Woken;
+                    None
+                }
+                Some(Stage::Queued | Stage::Woken) | None => None,
+            }
+        };
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+}
+
+impl<'env, R: Runtime> BlockingScope<'env, R> {
+    /// Starts a child, which may borrow what outlives the scope.
+    ///
+    /// After the scope has ended, the future is dropped unpolled: outcome [`Cancelled`](crate::Outcome::Cancelled).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> ScopedTask<F::Output, R>
+    where
+        F: Future + Send + 'env,
+        F::Output: Send + 'env,
+    {
+        let location = Location::caller();
+        let slot = Arc::new(Slot::new());
+        let token = self.children.child();
+        let child: Boxed<'env> = Box::pin(Child::new(slot.clone(), location, token.run(future)));
+        let Shared { list, places, .. } = &*self.shared;
+        let key = {
+            let mut state = list.state.lock();
+            // Nobody polls it before it has its place.
+            if state.is_over() { None } else { Some(state.stages.insert(Stage::Polling)) }
+        };
+        if let Some(key) = key {
+            let place = Place { future: child, waker: Waker::from(Arc::new(Entry { list: list.clone(), key })) };
+            {
+                let mut places = places.lock();
+                if places.len() <= key {
+                    places.resize_with(key + 1, || None);
+                }
+                places[key] = Some(place);
+            }
+            let worker = list.state.lock().queue(key);
+            if let Some(worker) = worker {
+                worker.wake();
+            }
+        }
+        ScopedTask::new(slot, token, location)
+    }
+
+    /// Cancels the children, present and future. The body runs on to its result.
+    #[track_caller]
+    pub fn cancel(&self) {
+        self.children.cancel();
+    }
+
+    /// Cancels the children, with a message for the [`Reason`](crate::Reason).
+    #[track_caller]
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) {
+        self.children.cancel_with(message);
+    }
+
+    /// What one worker does.
+    fn poll_work(&self, id: usize, around: &Surroundings, cx: &mut Context<'_>) -> Poll<()> {
+        let Shared { list, places, .. } = &*self.shared;
+        for _ in 0..POLLS {
+            let waker = cx.waker().clone();
+            let (next, unused) = {
+                let mut state = list.state.lock();
+                state.idle.retain(|(idle, _)| *idle != id);
+                if let Some(key) = state.ready.pop_front() {
+                    state.stages[key] = Stage::Polling;
+                    (Some(key), Some(waker))
+                } else if state.is_over() {
+                    return Poll::Ready(());
+                } else {
+                    state.idle.push((id, waker));
+                    (None, None)
+                }
+            };
+            drop(unused);
+            let Some(key) = next else { return Poll::Pending };
+            let place = places.lock()[key].take();
+            if let Some(place) = place {
+                self.poll_child(key, place, around);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_child(&self, key: usize, mut place: Place<'env>, around: &Surroundings) {
+        let Shared { list, places, panic } = &*self.shared;
+        let mut frame = Some(around.frame());
+        let Place { future, waker } = &mut place;
+        let polled =
+            context::within(&mut frame, || guard::catch(|| future.as_mut().poll(&mut Context::from_waker(waker))));
+        let payload = match polled {
+            Ok(Poll::Pending) => {
+                places.lock()[key] = Some(place);
+                let worker = {
+                    let mut state = list.state.lock();
+                    if state.stages[key] == Stage::Woken {
+                        state.queue(key)
+                    } else {
+                        state.stages[key] = Stage::Idle;
+                        None
+                    }
+                };
+                if let Some(worker) = worker {
+                    worker.wake();
+                }
+                return;
+            }
+            Ok(Poll::Ready(())) => None,
+            Err(payload) => Some(payload),
+        };
+        let dropped = context::within(&mut frame, || guard::drop_caught(place));
+        for payload in payload.into_iter().chain(dropped) {
+            let unwanted = {
+                let mut first = panic.lock();
+                if first.is_none() { first.replace(payload) } else { Some(payload) }
+            };
+            if let Some(unwanted) = unwanted {
+                guard::forget(unwanted);
+            }
+            self.children.cancel_as(ReasonKind::SiblingFailed, "a child of the blocking scope panicked");
+        }
+        let workers = {
+            let mut state = list.state.lock();
+            state.stages.remove(key);
+            state.ended()
+        };
+        workers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<R> Clone for BlockingScope<'_, R> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), children: self.children.clone() }
+    }
+}
+
+impl<R> fmt::Debug for BlockingScope<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingScope").finish_non_exhaustive()
+    }
+}

@@ -381,6 +381,15 @@ macro_rules! controls {
             }
         }
 
+        impl<$($param)*> $group {
+            /// Returns a portal, by which plain threads and tasks of other runtimes run async work in this group.
+            #[must_use]
+            pub fn portal(&self) -> $crate::portal::Portal<R> {
+                let $this = self;
+                $crate::portal::Portal::new($core)
+            }
+        }
+
         impl<$($param)*> $group
         where
             R: Runtime,
@@ -438,7 +447,7 @@ fn birth(reserved: &Reserved, task: TaskRef) -> Birth {
     }
 }
 
-fn spawn<F>(reserved: Reserved, task: TaskRef, future: F) -> Task<F::Output>
+pub(crate) fn spawn<F>(reserved: Reserved, task: TaskRef, future: F) -> Task<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,

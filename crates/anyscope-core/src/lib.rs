@@ -24,6 +24,7 @@ mod local;
 #[cfg(all(test, anyscope_loom))]
 mod models;
 mod outcome;
+mod portal;
 mod race;
 mod ready_list;
 mod run;
@@ -54,6 +55,7 @@ pub use group::{TaskBuilder, TaskGroup, task_group};
 pub use limiter::{AlreadyHeld, Limiter, LimiterPermit, blocking_limiter};
 pub use local::{AccessError, TaskLocal};
 pub use outcome::{Outcome, Panic};
+pub use portal::{CallError, Portal};
 pub use race::{Raceable, race, race_ok};
 pub use run::run;
 pub use runtime::{DynRuntime, Job, Runtime, RuntimeError, Sleep};
@@ -76,6 +78,7 @@ pub mod futures {
     pub use crate::group::shutdown::{Shutdown, Stopping};
     pub use crate::limiter::{AcquireLimiter, AcquireLimiterFor};
     pub use crate::local::WithLocal;
+    pub use crate::portal::Call;
     pub use crate::race::{Race, RaceOk};
     pub use crate::scope::InScope;
     pub use crate::semaphore::{Acquire, AcquireArc};

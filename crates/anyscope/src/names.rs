@@ -7,11 +7,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use core::{
-    AccessError, AcquireError, AlreadyHeld, Cancelled, Cleaned, CleanupError, Closed, DropGuard, DynRuntime, Elapsed,
-    Failure, Finished, Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic, Permit,
-    PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started, Statistics,
-    Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart, blocking_limiter,
-    cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
+    AccessError, AcquireError, AlreadyHeld, CallError, Cancelled, Cleaned, CleanupError, Closed, DropGuard, DynRuntime,
+    Elapsed, Failure, Finished, Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic,
+    Permit, PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started,
+    Statistics, Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart,
+    blocking_limiter, cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
 };
 
 /// See [`anyscope_core::TaskGroup`].
@@ -36,6 +36,8 @@ pub type Interval = core::Interval<Current>;
 pub type Shield<F> = core::futures::Shield<F, Current>;
 /// See [`anyscope_core::futures::WithCleanup`].
 pub type WithCleanup<W, C> = core::futures::WithCleanup<W, C, Current>;
+/// See [`anyscope_core::Portal`].
+pub type Portal = core::Portal<Current>;
 /// See [`anyscope_core::Scope`].
 pub type Scope<'env> = core::Scope<'env, Current>;
 /// See [`anyscope_core::BlockingScope`].

@@ -37,10 +37,6 @@ impl<R> GroupHandle<R> {
         Self { group }
     }
 
-    pub(crate) fn core(&self) -> &crate::sync::Arc<super::GroupCore> {
-        &self.group.core
-    }
-
     /// Starts a child. See [`TaskGroup::spawn`].
     ///
     /// # Errors

@@ -40,6 +40,7 @@ use crate::cancel::tree::Node;
 use crate::context::{self, Frame, FrameSlot, Shields};
 use crate::group::core::{Admission, GroupCore, Reserved};
 use crate::guard::{self, Payload};
+use crate::limiter::Held;
 use crate::local::Binding;
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
@@ -134,6 +135,7 @@ pub(crate) struct Birth {
     node: Arc<Node>,
     shields: Option<Arc<Shields>>,
     locals: Option<Arc<Binding>>,
+    held: Option<Arc<Held>>,
 }
 
 impl Birth {
@@ -146,12 +148,18 @@ impl Birth {
     pub(crate) fn under(node: Arc<Node>, group: &Arc<GroupCore>, task: TaskRef) -> Self {
         // Who spawns from inside of the group hands on what is around it; for anybody else the group's own holds.
         let locals = if context::is_within(group) { context::locals() } else { group.locals.clone() };
-        Self { task, node, shields: None, locals }
+        Self { task, node, shields: None, locals, held: group.held.clone() }
     }
 
     /// What finishes for others: nothing from outside interrupts it.
     pub(crate) fn late(task: TaskRef, locals: Option<Arc<Binding>>) -> Self {
-        Self { task, node: Node::root(), shields: Some(Shields::up_for_good()), locals }
+        Self { task, node: Node::root(), shields: Some(Shields::up_for_good()), locals, held: None }
+    }
+
+    /// Has what a caller from elsewhere brings along, where it brings anything.
+    pub(crate) fn bring(&mut self, locals: Option<Arc<Binding>>, held: Option<Arc<Held>>) {
+        self.locals = locals.or(self.locals.take());
+        self.held = held.or(self.held.take());
     }
 }
 
@@ -168,7 +176,7 @@ impl<T: Send + 'static> Cell<T> {
     /// Makes the cell of a child and hands it to its group.
     pub(crate) fn spawn(reserved: Reserved, birth: Birth, future: BoxedChild<T>) -> Arc<Self> {
         let group = reserved.group().clone();
-        let Birth { task, node, shields, locals } = birth;
+        let Birth { task, node, shields, locals, held } = birth;
         let timeless = shields.is_some();
         let frame = Frame {
             root: true,
@@ -177,7 +185,7 @@ impl<T: Send + 'static> Cell<T> {
             task: Some(task.clone()),
             shields,
             locals,
-            held: group.held.clone(),
+            held,
             ..Frame::default()
         };
         let cell = Arc::new(Self {

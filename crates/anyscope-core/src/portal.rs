@@ -1,0 +1,438 @@
+//! [`Portal`]: from a plain thread, or from another runtime, into a group.
+//!
+//! # States of a call
+//!
+//! *waiting* → *ended*, with a value, a panic, a reason, or the news that the runtime is gone. The call is a child of the
+//! group, and what cancels it hangs below the group and below the caller: whichever goes first.
+//!
+//! # Invariants
+//!
+//! 1. The end is told after the child's future is gone, also where the future is dropped.
+//! 2. A panic of the call goes to the caller, and not to the group. Where nobody waits any more, it is the group's.
+
+use crate::cancel::reason::{Reason, ReasonKind};
+use crate::cancel::tree::Node;
+use crate::context::{self, Frame, FrameSlot};
+use crate::coop;
+use crate::error::Closed;
+use crate::group::core::{GroupCore, Role};
+use crate::guard::{self, Payload};
+use crate::sync::{Arc, Mutex};
+use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
+use crate::task::{Task, TaskRef};
+use pin_project_lite::pin_project;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{self, Location};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// Runs async work in a group, called from a plain thread or from a task of another runtime. Made by
+/// [`TaskGroup::portal`](crate::TaskGroup::portal).
+///
+/// A handle: it can be cloned and sent anywhere, and doesn't keep the group from ending. What it runs is a child of the
+/// group, on the group's runtime, with the caller's deadline and task-locals. Cancellation goes both ways: the end of the
+/// group ends the call, and so does the end of the caller's scope.
+///
+/// # Examples
+///
+/// A thread that isn't of any runtime:
+///
+/// ```
+/// use anyscope::{sleep, task_group, unblock};
+/// use std::time::Duration;
+///
+/// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+///     let portal = g.portal();
+///     let answer = unblock(move || {
+///         std::thread::spawn(move || {
+///             portal.call(|| async {
+///                 sleep(Duration::from_millis(1)).await;
+///                 42
+///             })
+///         })
+///         .join()
+///         .unwrap()
+///     });
+///     assert_eq!(answer.await.unwrap(), 42);
+/// }));
+/// ```
+pub struct Portal<R> {
+    group: Arc<GroupCore>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> Portal<R> {
+    pub(crate) fn new(group: &Arc<GroupCore>) -> Self {
+        Self { group: group.clone(), runtime: PhantomData }
+    }
+
+    /// Runs an async function in the group, and blocks the calling thread until it has ended.
+    ///
+    /// `f` is called on the group's runtime: `portal.call(fetch)`, `portal.call(move || fetch(id))`.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] where the group has ended, the call was cancelled, or the runtime went away.
+    ///
+    /// # Panics
+    ///
+    /// With a panic of the function. Inside of async code of this crate, whose thread it would block:
+    /// [`enter`](Self::enter) is for that.
+    #[track_caller]
+    pub fn call<F, A, T>(&self, f: F) -> Result<T, CallError>
+    where
+        F: FnOnce() -> A + Send + 'static,
+        A: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        assert!(
+            !context::is_inside() || context::is_in_job(),
+            "`Portal::call` inside of async code would block its thread: await `Portal::enter` instead"
+        );
+        wait(self.enter(f))
+    }
+
+    /// Runs an async function in the group, and waits for it: from a task of another runtime, or of the same.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] where the group has ended, the call was cancelled, or the runtime went away.
+    ///
+    /// # Panics
+    ///
+    /// With a panic of the function.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future destroys the call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use anyscope::{Current, Runtime, smol::Smol, task_group, tokio::Tokio};
+    ///
+    /// anyscope::run(Smol::new(), task_group(async |g| {
+    ///     let portal = g.portal();
+    ///     let there = anyscope::unblock(move || {
+    ///         // Another runtime, in the same process.
+    ///         anyscope::run(Tokio::new(), async move {
+    ///             assert_eq!(Current::get().name(), "tokio");
+    ///             portal.enter(|| async { Current::get().name() }).await
+    ///         })
+    ///     });
+    ///     assert_eq!(there.await.unwrap(), "smol");
+    /// }));
+    /// ```
+    #[track_caller]
+    pub fn enter<F, A, T>(&self, f: F) -> Call<T>
+    where
+        F: FnOnce() -> A + Send + 'static,
+        A: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let location = Location::caller();
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State { end: None, ended: false, wanted: true, waiter: None }) });
+        let Some(reserved) = self.group.reserve(Role::Child) else {
+            shared.state.lock().end = Some(End::Closed);
+            return Call { shared, child: None, over: false };
+        };
+        let node = match context::scope() {
+            Some(scope) => Node::joining(&self.group.children, &scope),
+            None => Node::below(Some(&self.group.children)),
+        };
+        let mut birth = Birth::under(node.clone(), &self.group, TaskRef::new(Some("call".into()), location));
+        birth.bring(context::locals(), context::held());
+        let called = Called {
+            future: Some(async move { f().await }),
+            frame: None,
+            deadline: context::deadline(),
+            shared: shared.clone(),
+            group: self.group.clone(),
+            location,
+        };
+        let cell = Cell::spawn(reserved, birth, Box::pin(called));
+        drop(cell.detach());
+        Call { shared, child: Some(InGroup { cell, node, location }), over: false }
+    }
+
+    /// Starts a child of the group, and returns its handle. See [`TaskGroup::spawn`](crate::TaskGroup::spawn).
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`], with the future, once the group has ended.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> Result<Task<F::Output>, Closed<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self.group.reserve(Role::Child) {
+            Some(reserved) => Ok(crate::group::spawn(reserved, TaskRef::new(None, Location::caller()), future)),
+            None => Err(Closed(future)),
+        }
+    }
+}
+
+impl<R> Clone for Portal<R> {
+    fn clone(&self) -> Self {
+        Self::new(&self.group)
+    }
+}
+
+impl<R> fmt::Debug for Portal<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Portal").finish_non_exhaustive()
+    }
+}
+
+/// Parks the calling thread until a future has ended.
+fn wait<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+/// What a call and its caller share.
+struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    end: Option<End<T>>,
+    ended: bool,
+    /// Whether somebody waits for the end.
+    wanted: bool,
+    waiter: Option<Waker>,
+}
+
+enum End<T> {
+    Value(T),
+    Panicked(Payload),
+    Cancelled(Reason),
+    RuntimeGone,
+    Closed,
+}
+
+impl<T> Shared<T> {
+    /// Tells the end, once. Hands back what nobody wants.
+    fn end(&self, end: End<T>) -> Option<End<T>> {
+        let waiter = {
+            let mut state = self.state.lock();
+            if mem::replace(&mut state.ended, true) || !state.wanted {
+                return Some(end);
+            }
+            state.end = Some(end);
+            state.waiter.take()
+        };
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+        None
+    }
+}
+
+pin_project! {
+    /// The call, as a child of its group.
+    struct Called<F, T> {
+        #[pin]
+        future: Option<F>,
+        frame: FrameSlot,
+        deadline: Option<Instant>,
+        shared: Arc<Shared<T>>,
+        group: Arc<GroupCore>,
+        location: &'static Location<'static>,
+    }
+
+    impl<F, T> PinnedDrop for Called<F, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let panic = guard::catch(|| this.future.set(None)).err();
+            let end = if this.group.is_runtime_gone() {
+                End::RuntimeGone
+            } else {
+                let reason = context::drop_reason();
+                End::Cancelled(reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location)))
+            };
+            let unwanted = this.shared.end(end);
+            drop(unwanted);
+            guard::resume(panic);
+        }
+    }
+}
+
+impl<F: Future> Future for Called<F, F::Output> {
+    type Output = Step<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step<()>> {
+        let mut this = self.project();
+        let frame = this.frame.get_or_insert_with(Frame::default);
+        frame.deadline = context::earlier(*this.deadline, context::deadline());
+        let future = &mut this.future;
+        let polled = context::within(this.frame, || {
+            guard::catch(|| {
+                let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
+                if polled.is_ready() {
+                    future.set(None);
+                }
+                polled
+            })
+        });
+        let end = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => End::Value(value),
+            Err(payload) => {
+                if let Err(payload) = guard::catch(|| this.future.set(None)) {
+                    guard::forget(payload);
+                }
+                End::Panicked(payload)
+            }
+        };
+        match this.shared.end(end) {
+            Some(End::Panicked(payload)) => panic::resume_unwind(payload),
+            unwanted => drop(unwanted),
+        }
+        Poll::Ready(Step::Value(()))
+    }
+}
+
+/// Waits for a call into a group. Made by [`Portal::enter`].
+#[must_use = "dropping it ends the call"]
+pub struct Call<T> {
+    shared: Arc<Shared<T>>,
+    child: Option<InGroup>,
+    over: bool,
+}
+
+struct InGroup {
+    cell: Arc<dyn Member>,
+    node: Arc<Node>,
+    location: &'static Location<'static>,
+}
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.over, "a call was polled after it had ended");
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let waker = cx.waker().clone();
+        let (end, unused) = {
+            let mut state = self.shared.state.lock();
+            match state.end.take() {
+                Some(end) => (Some(end), Some(waker)),
+                None => (None, state.waiter.replace(waker)),
+            }
+        };
+        drop(unused);
+        let Some(end) = end else { return Poll::Pending };
+        self.over = true;
+        Poll::Ready(match end {
+            End::Value(value) => Ok(value),
+            End::Panicked(payload) => panic::resume_unwind(payload),
+            End::Cancelled(reason) => Err(CallError(Kind::Cancelled(reason))),
+            End::RuntimeGone => Err(CallError(Kind::RuntimeGone)),
+            End::Closed => Err(CallError(Kind::Closed)),
+        })
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let (end, waiter) = {
+            let mut state = self.shared.state.lock();
+            state.wanted = false;
+            (state.end.take(), state.waiter.take())
+        };
+        drop(waiter);
+        if let (Some(InGroup { cell, node, location }), None) = (self.child.take(), &end) {
+            let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
+            let wakers = node.mark_all(&reason);
+            context::dropping(&reason, || cell.destroy(Doom::Cancelled));
+            crate::wait_queue::wake_all(wakers.into_iter().flatten());
+        }
+        drop(end);
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// Why a call into a group has no value.
+#[derive(Clone, Debug)]
+pub struct CallError(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Closed,
+    Cancelled(Reason),
+    RuntimeGone,
+}
+
+impl CallError {
+    /// Returns whether the group had ended before the call.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.0, Kind::Closed)
+    }
+
+    /// Returns whether the call was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0, Kind::Cancelled(_))
+    }
+
+    /// Returns whether the group's runtime went away.
+    #[must_use]
+    pub fn is_runtime_gone(&self) -> bool {
+        matches!(self.0, Kind::RuntimeGone)
+    }
+
+    /// Returns why the call was cancelled, if it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match &self.0 {
+            Kind::Cancelled(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Closed => f.write_str("the group has ended"),
+            Kind::Cancelled(reason) => write!(f, "the call was cancelled: {reason}"),
+            Kind::RuntimeGone => f.write_str("the runtime of the group went away"),
+        }
+    }
+}
+
+impl Error for CallError {}

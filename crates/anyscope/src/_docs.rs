@@ -8,6 +8,10 @@ pub mod design {}
 pub mod glossary {}
 #[doc = include_str!("../docs/laws.md")]
 pub mod laws {}
+// Its tests are for every runtime.
+#[cfg(any(not(doctest), all(feature = "tokio", feature = "smol", feature = "async-std")))]
+#[doc = include_str!("../docs/library.md")]
+pub mod library {}
 
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]

@@ -35,7 +35,7 @@ pub use blocking::{Unblock, blocking, unblock};
 pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
 pub use error::{Closed, Failure, GroupError};
-pub use gather::{Gather, Gatherable, Progress, TryGatherable, gather, try_gather};
+pub use gather::{Gather, Gatherable, Partial, Progress, QuorumError, TryGatherable, gather, try_gather};
 pub use group::drive::Driver;
 pub use group::orphan::drained;
 pub use group::{
@@ -57,7 +57,7 @@ pub use time::{
 /// The futures that the functions and methods of this crate return, each named after where it comes from.
 pub mod futures {
     pub use crate::cancel::{AmbientCancelled, RunUnderToken, UntilCancelled};
-    pub use crate::gather::{InTask, OnRuntime, TimeoutEach};
+    pub use crate::gather::{FirstOk, InTask, OnRuntime, Quorum, SettleEach, TimeoutEach, Under, Until, Within};
     pub use crate::group::orphan::Drained;
     pub use crate::limiter::AcquireLimiter;
     pub use crate::race::{Race, RaceOk};

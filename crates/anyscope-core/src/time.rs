@@ -160,7 +160,7 @@ pub fn timeout_at<R: Runtime, F: Future>(at: Instant, future: F) -> Timeout<F, R
 
 /// When something is due.
 #[derive(Clone, Copy, Debug)]
-enum Due {
+pub(crate) enum Due {
     /// This long after the first poll.
     After(Duration),
     /// Then; never, where the clock doesn't reach that far.
@@ -168,7 +168,7 @@ enum Due {
 }
 
 impl Due {
-    fn fix<R: Runtime>(&mut self, call: &'static Location<'static>) -> Option<Instant> {
+    pub(crate) fn fix<R: Runtime>(&mut self, call: &'static Location<'static>) -> Option<Instant> {
         match *self {
             Self::At(at) => at,
             Self::After(duration) => {

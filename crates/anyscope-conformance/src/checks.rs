@@ -116,6 +116,27 @@ macro_rules! each_check {
                 gathered_futures_may_borrow [21]
                 a_large_gather_loses_none [21 22]
             }
+            policies {
+                the_first_success_stops_the_rest [21 22]
+                what_is_not_needed_any_more_is_joined [1]
+                where_nobody_succeeds_every_error_is_kept_in_order [18 21]
+                being_late_is_an_error_among_the_others [15 18]
+                a_quorum_is_the_first_in_time_in_the_order_of_the_input [21]
+                a_quorum_out_of_reach_fails_at_once [18 26]
+                a_quorum_of_none_or_of_too_many_is_told_at_once [26]
+                the_first_value_that_fits_ends_the_gather [21]
+                a_panic_stops_no_other_where_all_are_settled [19 21]
+                a_panic_goes_on_whatever_the_gather_waits_for [19]
+                a_deadline_gives_what_has_ended [15 16 21]
+                what_is_ready_wins_over_the_deadline_of_a_gather [15 16]
+                a_value_that_comes_while_the_gather_is_stopped_counts [10 15]
+                a_scope_around_reports_before_the_deadline_of_a_gather [11 16]
+                what_is_stopped_is_told_why [13]
+                a_gather_that_waits_for_enough_polls_only_what_is_ready [23]
+                the_limit_holds_whatever_the_gather_waits_for [21 22]
+                dropping_a_gather_that_waits_for_enough_drops_everything [2]
+                whoever_waits_for_enough_can_be_spawned [29]
+            }
             sync {
                 permits_go_in_the_order_of_asking [24]
                 tasks_are_served_in_the_order_of_asking [24]

@@ -25,6 +25,7 @@ pub mod cancel;
 pub mod collect;
 pub mod failure;
 pub mod lifetime;
+pub mod policies;
 pub mod runtime;
 pub mod sync;
 pub mod time;

@@ -4,9 +4,16 @@
 //! (the current task, [`Set`]; or the runtime's threads, [`Spawned`]). Everything else is one engine, [`Gather`].
 
 mod engine;
+mod partial;
+mod rule;
+mod settle;
 mod tuple;
 
+use self::engine::Mode;
 pub use self::engine::{Gather, InTask, OnRuntime, Progress, TimeoutEach};
+pub use self::partial::{Partial, Within};
+pub use self::rule::{FirstOk, Quorum, QuorumError, Under, Until};
+pub use self::settle::SettleEach;
 
 use crate::runtime::Runtime;
 use crate::time::Elapsed;
@@ -57,6 +64,10 @@ pub struct FirstErr(());
 /// An iterator or a collection gives a `Vec`, a tuple a tuple. The futures run in the current task, side by side, and
 /// may borrow; [`parallel`](Gather::parallel) puts them on the runtime's threads. The input is pulled as there is room:
 /// see [`limit`](Gather::limit). Outputs are values, an `Err` among them: see [`try_gather`] for the other way.
+///
+/// Not everything has to be waited for: [`first_ok`](Gather::first_ok), [`quorum`](Gather::quorum) and
+/// [`until`](Gather::until) end it as soon as enough is known, [`within`](Gather::within) at a deadline with what there
+/// is by then. [`settled`](Gather::settled) goes on past panics.
 ///
 /// # Cancel safety
 ///

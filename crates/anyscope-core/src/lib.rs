@@ -43,7 +43,7 @@ pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
 pub use cleanup::{Cleaned, CleanupError, with_cleanup};
 pub use error::{Closed, Failure, GroupError};
-pub use gather::{Gather, Gatherable, Progress, TryGatherable, gather, try_gather};
+pub use gather::{Gather, Gatherable, Partial, Progress, QuorumError, TryGatherable, gather, try_gather};
 pub use group::builder::Builder;
 pub use group::drive::Driver;
 pub use group::fallible::{Finished, TryTaskBuilder, TryTaskGroup, try_task_group};
@@ -72,7 +72,7 @@ pub use time::{
 pub mod futures {
     pub use crate::cancel::{AmbientCancelled, RunUnderToken, UntilCancelled};
     pub use crate::cleanup::WithCleanup;
-    pub use crate::gather::{InTask, OnRuntime, TimeoutEach};
+    pub use crate::gather::{FirstOk, InTask, OnRuntime, Quorum, SettleEach, TimeoutEach, Under, Until, Within};
     pub use crate::group::orphan::Drained;
     pub use crate::group::room::Room;
     pub use crate::group::shutdown::{Shutdown, Stopping};

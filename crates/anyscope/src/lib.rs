@@ -26,6 +26,9 @@
 //! | many of a kind, results in order | [`gather`]`(..).parallel()` | [`gather`], [`try_gather`], with `.limit(n)` |
 //! | many of a kind, results as they come | `gather(..).parallel().for_each(..)` | `gather(..).for_each(..)` |
 //! | alternatives | spawn, then [`race`] the handles | [`race`], [`race_ok`] |
+//! | more than enough, and a few will do | `gather(..).parallel()`, then `.first_ok()`, `.quorum(n)`, `.until(..)` | the same without `.parallel()` |
+//! | what there is at a deadline | `gather(..).parallel().within(..)` | `gather(..).within(..)` |
+//! | everything, panics included | `gather(..).parallel().settled()` | `gather(..).settled()` |
 //! | work that blocks a thread | [`unblock`], [`TaskGroup::spawn_blocking`] | |
 //! | something that takes too long | [`timeout`] around any of these | [`timeout`] around any of these |
 //! | somebody who may change their mind | [`CancelToken::run`] around any of these | [`CancelToken::run`] |

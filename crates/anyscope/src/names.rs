@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 pub use core::{
     AccessError, AcquireError, AlreadyHeld, CallError, Cancelled, Cleaned, CleanupError, Closed, DropGuard, DynRuntime,
     Elapsed, Failure, Finished, Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic,
-    Permit, PermitArc, Progress, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore, Start, Started,
-    Statistics, Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart,
+    Partial, Permit, PermitArc, Progress, QuorumError, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore,
+    Start, Started, Statistics, Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart,
     blocking_limiter, cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
 };
 
@@ -138,6 +138,10 @@ where
 /// An iterator or a collection gives a `Vec`, a tuple a tuple. The futures run in the current task, side by side, and
 /// may borrow; [`parallel`](core::Gather::parallel) puts them on the runtime's threads. The input is pulled as there is room:
 /// see [`limit`](core::Gather::limit). Outputs are values, an `Err` among them: see [`try_gather`] for the other way.
+///
+/// Not everything has to be waited for: [`first_ok`](core::Gather::first_ok), [`quorum`](core::Gather::quorum) and
+/// [`until`](core::Gather::until) end it as soon as enough is known, [`within`](core::Gather::within) at a deadline with
+/// what there is by then. [`settled`](core::Gather::settled) goes on past panics.
 ///
 /// # Cancel safety
 ///

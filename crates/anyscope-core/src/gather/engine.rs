@@ -9,6 +9,7 @@
 
 use super::{Late, Policy};
 use crate::cancel::reason::{Reason, ReasonKind};
+use crate::context;
 use crate::coop;
 use crate::group::core::Role;
 use crate::group::owner::{Owner, Plan};
@@ -24,6 +25,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::iter::Fuse;
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -71,8 +73,8 @@ pub trait Pool<F: Future> {
     /// thread, or the runtime is gone.
     #[must_use]
     fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool;
-    /// Stops what is in progress, and waits until it has ended.
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Stops what is in progress, and waits until it has ended. What ended meanwhile can still be had by a poll.
+    fn poll_stop(&mut self, reason: &Reason, cx: &mut Context<'_>) -> Poll<()>;
     /// Waits for the end of what has nothing in progress any more.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -99,8 +101,8 @@ impl<F: Future> Pool<F> for Set<F> {
         true
     }
 
-    fn poll_stop(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        *self = Self::new();
+    fn poll_stop(&mut self, reason: &Reason, _: &mut Context<'_>) -> Poll<()> {
+        context::dropping(reason, || *self = Self::new());
         Poll::Ready(())
     }
 
@@ -187,10 +189,10 @@ where
         }
     }
 
-    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_stop(&mut self, reason: &Reason, cx: &mut Context<'_>) -> Poll<()> {
         let group = &self.owner.group;
         if !group.children.is_cancelled() {
-            group.children.cancel(&Reason::new(ReasonKind::SiblingFailed, None, self.location));
+            group.children.cancel(reason);
         }
         Pool::<F>::poll_end(self, cx)
     }
@@ -214,29 +216,55 @@ where
     P: Policy<F::Output>,
     M: Mode,
 {
-    input: Fuse<I>,
-    limit: usize,
-    on_progress: Option<N>,
-    location: &'static Location<'static>,
-    state: State<F, R, P, M>,
+    pub(super) input: Fuse<I>,
+    pub(super) limit: usize,
+    pub(super) on_progress: Option<N>,
+    pub(super) location: &'static Location<'static>,
+    pub(super) state: State<F, R, P, M>,
 }
 
-struct State<F, R, P, M>
+/// Why a gather ends before everything in it has.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// One failed.
+    Failed,
+    /// The others aren't needed any more.
+    Decided,
+    /// Its time is up.
+    Late,
+}
+
+impl Cut {
+    fn reason(self, location: &'static Location<'static>) -> Reason {
+        let (kind, message) = match self {
+            Self::Failed => (ReasonKind::SiblingFailed, None),
+            Self::Decided => (ReasonKind::Dropped, Some("the gather has what it waited for".into())),
+            Self::Late => (ReasonKind::Deadline, None),
+        };
+        Reason::new(kind, message, location)
+    }
+}
+
+pub(super) struct State<F, R, P, M>
 where
     F: Future,
     R: Runtime,
     P: Policy<F::Output>,
     M: Mode,
 {
-    pool: Option<M::Pool<F, R>>,
-    total: Option<usize>,
+    pub(super) pool: Option<M::Pool<F, R>>,
+    pub(super) total: Option<usize>,
     started: usize,
     finished: usize,
     stop: Option<P::Stop>,
+    /// Whether it ends before everything in it has, and why.
+    pub(super) cut: Option<Cut>,
     /// Whether one panicked on another thread; the panic goes on when all have ended.
     broken: bool,
-    /// Whether the input has ended, and whether the gather has.
+    /// Whether the input has ended, whether it is to be left alone though it hasn't, and whether the gather has ended.
     exhausted: bool,
+    pub(super) unpulled: bool,
     closed: bool,
     /// The values of a gather that is awaited as a whole.
     values: Vec<Option<P::Value>>,
@@ -412,7 +440,8 @@ where
             })
             .await;
         }
-        P::finish(poll_fn(|cx| self.poll_close(cx)).await)
+        poll_fn(|cx| self.poll_joined(cx)).await;
+        P::finish(self.close())
     }
 
     /// The next value that has ended, or `None` at the end or when a stop was met.
@@ -448,7 +477,7 @@ where
             };
         }
         let Some(pool) = &mut self.state.pool else { return };
-        while !self.state.exhausted && pool.len() + waiting < self.limit {
+        while !self.state.exhausted && !self.state.unpulled && pool.len() + waiting < self.limit {
             let Some(future) = self.input.next() else {
                 self.state.exhausted = true;
                 self.state.total = Some(self.state.started);
@@ -459,39 +488,102 @@ where
         }
     }
 
-    /// Polls what is ready of what is in progress.
-    fn advance(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) {
-        let Self { state: State { pool, finished, started, total, stop, broken, .. }, on_progress, .. } = self;
+    /// Polls what is ready of what is in progress, and sorts it.
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) {
+        let mut stop = None;
+        self.step(cx, &mut |index, output, _| sort::<P, _>(index, output, &mut stop, done));
+        self.state.stop = self.state.stop.take().or(stop);
+    }
+
+    /// Polls what is ready of what is in progress. `take` is told, with each output, its place and how many are at most
+    /// still to come; it says whether to go on.
+    fn step(&mut self, cx: &mut Context<'_>, take: &mut Take<'_, F::Output>) {
+        let Self { input, state: State { pool, finished, started, total, cut, broken, .. }, on_progress, .. } = self;
         let Some(pool) = pool else { return };
         *broken |= !pool.poll(cx, &mut |index, output| {
             *finished += 1;
             if let Some(f) = on_progress {
                 f(Progress { finished: *finished, started: *started, total: *total });
             }
-            match P::sort(output) {
-                Ok(value) => {
-                    done(index, value);
-                    true
-                }
-                Err(err) => {
-                    *stop = Some(err);
+            let unpulled = input.size_hint().1;
+            match take(index, output, unpulled.map(|unpulled| unpulled.saturating_add(*started - *finished))) {
+                ControlFlow::Continue(()) => true,
+                ControlFlow::Break(why) => {
+                    cut.get_or_insert(why);
                     false
                 }
             }
         });
     }
 
-    /// Waits for the end of everything.
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), P::Stop>> {
-        if let Some(pool) = &mut self.state.pool {
-            let ended = if self.state.stop.is_some() { pool.poll_stop(cx) } else { pool.poll_end(cx) };
-            if ended.is_pending() {
-                return Poll::Pending;
+    /// Pulls what there is room for and polls what is ready, in turn, until there is nothing more to do now. Ready when
+    /// everything has ended, or when it was cut.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>, take: &mut Take<'_, F::Output>) -> Poll<()> {
+        assert!(!self.state.closed, "a gather was polled after it had ended");
+        if coop::poll_proceed(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut rounds = 0;
+        while !self.state.is_cut() {
+            self.fill(0);
+            let before = self.state.finished;
+            self.step(cx, take);
+            if self.state.exhausted || self.state.finished == before {
+                break;
+            }
+            // What ended made room for more, which has to be polled before the task may wait; but not for ever.
+            rounds += 1;
+            if rounds == ROUNDS {
+                cx.waker().wake_by_ref();
+                break;
             }
         }
+        if self.state.is_cut() || self.state.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// [`drive`](Self::drive), with the outputs sorted.
+    pub(super) fn drive_sorted(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) -> Poll<()> {
+        let mut stop = None;
+        let driven = self.drive(cx, &mut |index, output, _| sort::<P, _>(index, output, &mut stop, done));
+        self.state.stop = self.state.stop.take().or(stop);
+        driven
+    }
+
+    /// Waits for the end of everything, and stops it first where the gather was cut.
+    pub(super) fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pool) = &mut self.state.pool else { return Poll::Ready(()) };
+        match self.state.cut {
+            Some(why) => pool.poll_stop(&why.reason(self.location), cx),
+            None => pool.poll_end(cx),
+        }
+    }
+
+    /// Ends the gather, whose futures have all ended, and says what stopped it.
+    pub(super) fn close(&mut self) -> Result<(), P::Stop> {
         self.state.pool = None;
         self.state.closed = true;
-        Poll::Ready(self.state.stop.take().map_or(Ok(()), Err))
+        self.state.stop.take().map_or(Ok(()), Err)
+    }
+}
+
+/// What is done with the output of a future.
+pub(super) type Take<'a, T> = dyn FnMut(usize, T, Option<usize>) -> ControlFlow<Cut> + 'a;
+
+fn sort<P: Policy<T>, T>(
+    index: usize,
+    output: T,
+    stop: &mut Option<P::Stop>,
+    done: &mut dyn FnMut(usize, P::Value),
+) -> ControlFlow<Cut> {
+    match P::sort(output) {
+        Ok(value) => {
+            done(index, value);
+            ControlFlow::Continue(())
+        }
+        Err(err) => {
+            *stop = Some(err);
+            ControlFlow::Break(Cut::Failed)
+        }
     }
 }
 
@@ -503,27 +595,29 @@ where
     M: Mode,
     M::Pool<F, R>: Pool<F>,
 {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             pool: None,
             total: None,
             started: 0,
             finished: 0,
             stop: None,
+            cut: None,
             broken: false,
             exhausted: false,
+            unpulled: false,
             closed: false,
             values: Vec::new(),
         }
     }
 
-    /// Whether an `Err` or a panic ended it.
-    fn is_cut(&self) -> bool {
-        self.stop.is_some() || self.broken
+    /// Whether it ends before everything in it has, or one panicked.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.is_some() || self.broken
     }
 
     /// Whether everything has ended.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.exhausted && self.pool.as_ref().is_none_or(|pool| pool.len() == 0)
     }
 }
@@ -552,40 +646,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        assert!(!this.state.closed, "a gather was polled after it had ended");
-        if coop::poll_proceed(cx).is_pending() {
-            return Poll::Pending;
-        }
         let mut values = std::mem::take(&mut this.state.values);
-        let mut rounds = 0;
-        while !this.state.is_cut() {
-            this.fill(0);
-            values.resize_with(this.state.started, || None);
-            let before = this.state.finished;
-            this.advance(cx, &mut |index, value| values[index] = Some(value));
-            if this.state.exhausted || this.state.finished == before {
-                break;
+        let driven = this.drive_sorted(cx, &mut |index, value| {
+            if values.len() <= index {
+                values.resize_with(index + 1, || None);
             }
-            // What ended made room for more, which has to be polled before the task may wait; but not for ever.
-            rounds += 1;
-            if rounds == ROUNDS {
-                cx.waker().wake_by_ref();
-                break;
-            }
-        }
+            values[index] = Some(value);
+        });
         if this.state.is_cut() {
             values.clear();
-        } else if !this.state.is_over() {
+        }
+        if driven.is_pending() || this.poll_joined(cx).is_pending() {
             this.state.values = values;
             return Poll::Pending;
         }
-        match this.poll_close(cx) {
-            Poll::Pending => {
-                this.state.values = values;
-                Poll::Pending
-            }
-            Poll::Ready(result) => Poll::Ready(P::finish(result.map(|()| values.into_iter().flatten().collect()))),
-        }
+        Poll::Ready(P::finish(this.close().map(|()| values.into_iter().flatten().collect())))
     }
 }
 

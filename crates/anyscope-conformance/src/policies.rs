@@ -16,6 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -416,6 +417,20 @@ pub fn a_panic_stops_no_other_where_all_are_settled<R: Runtime>(runtime: R) {
                 assert!(four.is_err());
             }
 
+            // What a future has captured is dropped after it has ended.
+            let explosive = || {
+                (0..2).map(|n| {
+                    let bomb = (n == 0).then(|| Bomb("a capture"));
+                    poll_fn(move |_| {
+                        let _captured = &bomb;
+                        Poll::Ready(n)
+                    })
+                })
+            };
+            for outcomes in both!(gather::<R, _, _>(explosive()), |all| all.settled()) {
+                assert_eq!(outcomes.into_iter().map(told).collect::<Vec<_>>(), [panicked("a capture"), Ok(1)]);
+            }
+
             // It goes together with the other ends, and an `Err` is a value.
             for found in both!(settling(), |all| all.settled().until(|index, one| index > 1 && one.is_panicked())) {
                 assert!(told(found.expect("three more panic")).is_err());
@@ -761,7 +776,7 @@ pub fn a_gather_that_waits_for_enough_polls_only_what_is_ready<R: Runtime>(runti
                     }
                     poll_fn(|_| {
                         polls.fetch_add(1, Ordering::SeqCst);
-                        std::task::Poll::Pending
+                        Poll::Pending
                     })
                     .await
                 }

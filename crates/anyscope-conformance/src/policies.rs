@@ -16,6 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -416,6 +417,20 @@ pub fn a_panic_stops_no_other_where_all_are_settled<R: Runtime>(runtime: R) {
                 assert!(four.is_err());
             }
 
+            // What a future has captured is dropped after it has ended.
+            let explosive = || {
+                (0..2).map(|n| {
+                    let bomb = (n == 0).then(|| Bomb("a capture"));
+                    poll_fn(move |_| {
+                        let _captured = &bomb;
+                        Poll::Ready(n)
+                    })
+                })
+            };
+            for outcomes in both!(gather::<R, _, _>(explosive()), |all| all.settled()) {
+                assert_eq!(outcomes.into_iter().map(told).collect::<Vec<_>>(), [panicked("a capture"), Ok(1)]);
+            }
+
             // It goes together with the other ends, and an `Err` is a value.
             for found in both!(settling(), |all| all.settled().until(|index, one| index > 1 && one.is_panicked())) {
                 assert!(told(found.expect("three more panic")).is_err());
@@ -599,20 +614,22 @@ pub fn what_is_ready_wins_over_the_deadline_of_a_gather<R: Runtime>(runtime: R) 
     });
 }
 
-/// What can't be interrupted at the deadline is waited for, and what it comes to counts.
+/// What can't be interrupted at the deadline is waited for, and what it comes to counts; nothing more is pulled.
 pub fn a_value_that_comes_while_the_gather_is_stopped_counts<R: Runtime>(runtime: R) {
     let toy = Toy::new(runtime);
     let clock = toy.clone();
     run(toy, async move {
         for parallel in [false, true] {
-            let begun = Gate::new();
+            let (begun, later, pulled) = (Gate::new(), Gate::new(), Cell::new(0));
             let (release, released) = channel::<()>();
             let released = Arc::new(Mutex::new(released));
-            let futures = (0..2).map(|n| {
-                let (begun, released) = (begun.clone(), released.clone());
+            let futures = (0..4).map(|n| {
+                pulled.set(pulled.get() + 1);
+                let (begun, later, released) = (begun.clone(), later.passed(), released.clone());
                 async move {
                     if n == 0 {
-                        pending::<()>().await;
+                        later.await;
+                        return n;
                     }
                     let job = move || {
                         begun.open();
@@ -622,15 +639,18 @@ pub fn a_value_that_comes_while_the_gather_is_stopped_counts<R: Runtime>(runtime
                     unblock::<Toy<R>, _, _>(job).await
                 }
             });
-            let all = gather::<Toy<R>, _, _>(futures);
-            let mut within: Boxed<'_, _> =
-                if parallel { Box::pin(all.parallel().within(SECOND)) } else { Box::pin(all.within(SECOND)) };
+            let all = gather::<Toy<R>, _, _>(futures).limit(2);
+            let mut within = if parallel { boxed(all.parallel().within(SECOND)) } else { boxed(all.within(SECOND)) };
             while_polling(&mut within, begun.passed()).await;
             clock.advance(2 * SECOND);
             while_polling(&mut within, pin!(turns(10))).await;
+            // In the task, it goes on beside the job; on the runtime it has been cancelled.
+            later.open();
+            while_polling(&mut within, pin!(turns(10))).await;
             drop(release);
-            let partial = within.await;
-            assert_eq!((partial.missing(), partial.into_values()), (Some(1), vec![1]), "parallel: {parallel}");
+            let values = within.await.into_values();
+            assert_eq!(values, if parallel { vec![1] } else { vec![0, 1] });
+            assert_eq!(pulled.get(), 2, "pulled though the time was up");
         }
     });
 }
@@ -756,7 +776,7 @@ pub fn a_gather_that_waits_for_enough_polls_only_what_is_ready<R: Runtime>(runti
                     }
                     poll_fn(|_| {
                         polls.fetch_add(1, Ordering::SeqCst);
-                        std::task::Poll::Pending
+                        Poll::Pending
                     })
                     .await
                 }

@@ -27,7 +27,8 @@ pub enum Outcome<T> {
     Completed(T),
     /// It was cancelled, and why. Its future has been dropped.
     Cancelled(Reason),
-    /// It panicked. The group it belonged to resumes the panic in its owner.
+    /// It panicked. The group it belonged to resumes the panic in its owner; a gather that is
+    /// [settled](crate::Gather::settled) does not.
     Panicked(Panic),
     /// The runtime that it ran on went away.
     RuntimeGone,

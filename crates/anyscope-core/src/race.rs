@@ -33,7 +33,8 @@ pub struct Tuple(());
 /// Waits for the first future to end, returns its value, and drops the others.
 ///
 /// Takes an iterator, a collection or a tuple. The futures run in the current task; of several
-/// that are ready at the first poll, the one that comes first in the input wins.
+/// that are ready at the first poll, the one that comes first in the input wins. For the first that fits, on the
+/// runtime's threads, or so many at a time, see [`Gather::until`](crate::Gather::until).
 ///
 /// # Panics
 ///
@@ -62,7 +63,9 @@ pub fn race<M, F: Raceable<M>>(futures: F) -> F::Race {
 /// Waits for the first `Ok` and drops the other futures; where none succeeds, returns every error, in the order of the
 /// input.
 ///
-/// Takes an iterator or a collection.
+/// Takes an iterator or a collection. All futures begin at once, in the current task; to try them on the runtime's
+/// threads, or so many at a time, see [`Gather::first_ok`](crate::Gather::first_ok), and for more than one success
+/// [`Gather::quorum`](crate::Gather::quorum).
 ///
 /// # Errors
 ///

@@ -26,8 +26,8 @@ where
 {
     /// Waits for the first `Ok` and stops the rest; where none succeeds, returns every error.
     ///
-    /// The first is the first in time; of several that are ready at once, the one that became so first. What is still in
-    /// progress then is dropped; with [`parallel`](Self::parallel) it is cancelled, and has ended when this returns.
+    /// The first is the first in time; of several that are ready at once, the one that became so first. What is still
+    /// in progress then is dropped; with [`parallel`](Self::parallel) it is cancelled, and has ended when this returns.
     /// Nothing more is pulled from the input, so that with a [`limit`](Self::limit) alternatives are tried so many at a
     /// time. For all of them at once, in the current task, [`race_ok`](crate::race_ok) is shorter.
     ///
@@ -74,8 +74,8 @@ where
     /// ([`size_hint`](Iterator::size_hint)); else it fails at the end.
     ///
     /// A quorum of 0 is reached at once, and one of more than there are fails at once, both without starting anything.
-    /// What is still in progress at the end is dropped; with [`parallel`](Self::parallel) it is cancelled, and has ended
-    /// when this returns. With a timeout for each, see what [`first_ok`](Self::first_ok) says of it.
+    /// What is still in progress at the end is dropped; with [`parallel`](Self::parallel) it is cancelled, and has
+    /// ended when this returns. With a timeout for each, see what [`first_ok`](Self::first_ok) says of it.
     ///
     /// # Errors
     ///

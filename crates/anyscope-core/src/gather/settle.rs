@@ -22,7 +22,7 @@ where
     M::Pool<F, R>: Pool<F>,
     N: FnMut(Progress),
 {
-    /// Waits for everything, in the order of the input, and tells of each how it ended: the panic of one stops no other.
+    /// Waits for everything, in the order of the input, and tells how each ended: the panic of one stops no other.
     ///
     /// Each value becomes an [`Outcome`]: `Completed`, or `Panicked` with what the panic said; the payload goes no
     /// further. A panic in a future's destructor, when it has ended, counts as well. An `Err` is a value, also with

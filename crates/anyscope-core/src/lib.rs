@@ -11,6 +11,7 @@
 
 mod blocking;
 mod cancel;
+pub mod channel;
 mod context;
 mod coop;
 mod error;
@@ -18,6 +19,7 @@ mod gather;
 mod group;
 mod guard;
 mod limiter;
+pub mod locks;
 #[cfg(all(test, anyscope_loom))]
 mod models;
 mod outcome;
@@ -34,6 +36,7 @@ mod wait_queue;
 pub use blocking::{Unblock, blocking, unblock};
 pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
+pub use channel::bounded as channel;
 pub use error::{Closed, Failure, GroupError};
 pub use gather::{Gather, Gatherable, Progress, TryGatherable, gather, try_gather};
 pub use group::drive::Driver;

@@ -8,6 +8,8 @@ pub mod design {}
 pub mod glossary {}
 #[doc = include_str!("../docs/laws.md")]
 pub mod laws {}
+#[doc = include_str!("../docs/sync.md")]
+pub mod sync {}
 
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]

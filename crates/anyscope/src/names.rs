@@ -13,6 +13,9 @@ pub use core::{
     cancelled, drained, is_cancelled, race, race_ok, run, yield_now,
 };
 
+// Both of that name: the function, and the module beside it.
+pub use core::channel;
+
 /// See [`anyscope_core::TaskGroup`].
 pub type TaskGroup = core::TaskGroup<Current>;
 /// See [`anyscope_core::TryTaskGroup`].

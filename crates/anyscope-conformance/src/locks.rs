@@ -85,6 +85,13 @@ pub fn readers_do_not_overtake_a_writer_that_waits<R: Runtime>(runtime: R) {
         let guard = RwLockWriteGuardArc::downgrade(guard);
         assert_eq!(*guard + *lock.try_read().expect("nobody waits"), 4);
         drop(guard);
+        // By itself it keeps those out who write, and nobody else.
+        let guard = RwLockWriteGuard::downgrade(lock.try_write().expect("it is free"));
+        assert!(lock.try_write().is_none() && lock.try_read().is_some());
+        drop(guard);
+        let guard = RwLockWriteGuardArc::downgrade(lock.try_write_arc().expect("it is free"));
+        assert!(lock.try_write_arc().is_none() && lock.try_read_arc().is_some());
+        drop(guard);
         // A writer at the head that gives up lets those behind it in at once.
         let reading = lock.try_read().unwrap();
         let writing = queued(lock.write());

@@ -1,5 +1,6 @@
 //! Tests across the crates, one module for each concept.
 
+mod auto_traits;
 mod programs;
 mod report;
 mod storm;

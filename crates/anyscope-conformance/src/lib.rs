@@ -33,9 +33,11 @@
 
 pub mod blocking;
 pub mod cancel;
+pub mod channels;
 pub mod collect;
 pub mod failure;
 pub mod lifetime;
+pub mod locks;
 pub mod policies;
 pub mod runtime;
 pub mod sync;

@@ -1,6 +1,8 @@
 //! Laws 29 to 31: every runtime is the same, a runtime may go away, and nobody keeps a thread for himself.
 
 use crate::support::{Census, Gate, caught, on_this_thread, poll_once, said, turns, until};
+use anyscope_core::channel::{bounded, unbounded};
+use anyscope_core::locks::{self, Barrier, Condvar, Event, OnceCell, RwLock};
 use anyscope_core::{
     CancelToken, Driver, Job, Limiter, Outcome, Runtime, RuntimeError, Semaphore, TaskGroup, gather, interval,
     is_cancelled, now, race, remaining, run, sleep, sleep_until, task_group, timeout, try_gather, try_task_group,
@@ -656,6 +658,29 @@ pub(crate) fn always_ready<R: Runtime>() -> Vec<(&'static str, Endless)> {
                 stopped.load(Ordering::SeqCst)
             })
         }),
+        ("a mutex", endless!({ let mutex = locks::Mutex::new(()); } drop(mutex.lock().await))),
+        ("a lock to read", endless!({ let lock = RwLock::new(()); } drop(lock.read().await))),
+        ("a lock to write", endless!({ let lock = Arc::new(RwLock::new(())); } drop(lock.write_arc().await))),
+        (
+            "a condition that holds",
+            endless!({ let (mutex, condvar) = (locks::Mutex::new(()), Condvar::new()); }
+                drop(condvar.wait_while(mutex.try_lock().expect("nobody has it"), |()| false).await)),
+        ),
+        ("an event", endless!({ let event = Event::new(); event.set(); } event.wait().await)),
+        ("a barrier for one", endless!({ let barrier = Barrier::new(1); } assert!(barrier.wait().await.is_leader()))),
+        ("a cell's value", endless!({ let cell = OnceCell::from(1); } cell.get_or_init(async || 2).await)),
+        (
+            "a cell's errors",
+            endless!({ let cell = OnceCell::<()>::new(); } assert!(cell.get_or_try_init(async || Err(())).await.is_err())),
+        ),
+        ("messages sent", endless!({ let (sender, _receiver) = unbounded(); } assert!(sender.send(()).await.is_ok()))),
+        (
+            "messages received",
+            endless!({ let (sender, receiver) = bounded(1); } {
+                assert!(sender.try_send(()).is_ok());
+                assert!(receiver.recv().await.is_ok());
+            }),
+        ),
     ]
 }
 

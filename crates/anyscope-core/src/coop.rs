@@ -23,11 +23,7 @@ thread_local! {
 
 /// Takes a step. Where there is none left, the caller has been woken already and is to return `Pending`.
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    // A waker without data stands for nobody.
-    if !context::is_inside() || cx.waker().data().is_null() {
-        return Poll::Ready(());
-    }
-    let Ok(left) = LEFT.try_with(Cell::get) else { return Poll::Ready(()) };
+    let Some(left) = left(cx) else { return Poll::Ready(()) };
     if left > 0 {
         LEFT.with(|budget| budget.set(left - 1));
         return Poll::Ready(());
@@ -35,6 +31,20 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     YIELDS.with(|count| count.set(count.get().wrapping_add(1)));
     cx.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Tells whether the next step would have to wait, for who can't wait once it has taken something without saying so.
+pub(crate) fn must_give_way(cx: &Context<'_>) -> bool {
+    left(cx) == Some(0)
+}
+
+/// How many steps are left, where they are counted.
+fn left(cx: &Context<'_>) -> Option<u32> {
+    // A waker without data stands for nobody.
+    if !context::is_inside() || cx.waker().data().is_null() {
+        return None;
+    }
+    LEFT.try_with(Cell::get).ok()
 }
 
 /// Polls something with a budget of its own.

@@ -12,6 +12,7 @@
 mod blocking;
 mod blocking_scope;
 mod cancel;
+pub mod channel;
 mod cleanup;
 mod context;
 mod coop;
@@ -21,6 +22,7 @@ mod group;
 mod guard;
 mod limiter;
 mod local;
+pub mod locks;
 #[cfg(all(test, anyscope_loom))]
 mod models;
 mod outcome;
@@ -41,6 +43,7 @@ pub use blocking::{Unblock, blocking, unblock};
 pub use blocking_scope::{BlockingScope, blocking_scope};
 pub use cancel::reason::{Cancelled, Reason, ReasonKind};
 pub use cancel::{CancelToken, DropGuard, cancelled, is_cancelled};
+pub use channel::bounded as channel;
 pub use cleanup::{Cleaned, CleanupError, with_cleanup};
 pub use error::{Closed, Failure, GroupError};
 pub use gather::{Gather, Gatherable, Partial, Progress, QuorumError, TryGatherable, gather, try_gather};

@@ -170,7 +170,7 @@ impl Permits {
         wake_all(wakers);
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         let wakers = {
             let mut state = self.state.lock();
             state.closed = true;

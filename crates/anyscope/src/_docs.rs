@@ -14,6 +14,8 @@ pub mod laws {}
 #[cfg(any(not(doctest), all(feature = "tokio", feature = "smol", feature = "async-std")))]
 #[doc = include_str!("../docs/library.md")]
 pub mod library {}
+#[doc = include_str!("../docs/sync.md")]
+pub mod sync {}
 
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../README.md")]

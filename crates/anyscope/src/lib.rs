@@ -33,6 +33,8 @@
 //! | something that takes too long | [`timeout`] around any of these | [`timeout`] around any of these |
 //! | somebody who may change their mind | [`CancelToken::run`] around any of these | [`CancelToken::run`] |
 //!
+//! Between tasks: [`Semaphore`], [`Limiter`], the locks of [`sync`], and [`channel`](channel()).
+//!
 //! # Where it runs
 //!
 //! Every function here uses the runtime around the caller: see [`Current`]. [`run`] enters one from a plain thread; an
@@ -69,6 +71,13 @@ pub mod smol {
 #[cfg(feature = "async-std")]
 pub mod async_std {
     pub use anyscope_async_std::*;
+}
+
+/// Locks, and what else tasks wait for each other with: all first in, first out, and all without a runtime.
+///
+/// See [`anyscope_core::locks`] for which is which.
+pub mod sync {
+    pub use anyscope_core::locks::*;
 }
 
 /// The futures that the functions and methods of this crate return, each named after where it comes from.

@@ -14,6 +14,9 @@ pub use core::{
     blocking_limiter, cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
 };
 
+// Both of that name: the function, and the module beside it.
+pub use core::channel;
+
 /// See [`anyscope_core::TaskGroup`].
 pub type TaskGroup = core::TaskGroup<Current>;
 /// See [`anyscope_core::TryTaskGroup`].

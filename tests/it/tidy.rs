@@ -1,6 +1,6 @@
 //! Promises of the text: what the docs name exists, what the code says of itself is so.
 
-use anyscope_conformance::CHECKS;
+use anyscope_conformance::{CHECKS, LAWS};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,94 @@ fn the_page_of_the_laws_names_the_checks_of_each() {
             .collect();
         assert_eq!(named, checks, "law {law}");
     }
+}
+
+#[test]
+fn the_page_of_the_laws_has_their_numbers_and_names() {
+    let text = fs::read_to_string(root().join("docs/laws.md")).unwrap();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let laws: Vec<String> = LAWS.iter().map(|(number, name)| format!("{number}. {name}")).collect();
+    assert_eq!(headings, laws);
+}
+
+/// A table that was printed before a check came or went. `cargo run --release --example laws` prints a new one.
+#[test]
+fn the_table_in_the_readme_is_of_the_checks_there_are() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = text.split_once("<!-- begin: the output of the example `laws` -->\n").expect("the table begins");
+    let (table, _) = rest.split_once("<!-- end -->").expect("the table ends");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows[0], ["law", "tokio", "tokio, current-thread", "smol", "async-std"]);
+    assert_eq!(rows.len(), 2 + LAWS.len(), "a head, a line, and a row for each law");
+    for ((number, name), row) in LAWS.iter().zip(&rows[2..]) {
+        assert_eq!(row[0], format!("{number}. {name}"));
+        assert_eq!(row.len(), rows[0].len(), "law {number}");
+        let checks = CHECKS.iter().filter(|check| check.laws.contains(number)).count();
+        let cell = if checks == 0 { "none".to_owned() } else { format!("{checks}/{checks}") };
+        for found in &row[1..] {
+            assert_eq!(*found, cell, "law {number}, which has {checks} checks");
+        }
+    }
+}
+
+/// The Rust of a page: each snippet as its lines, without indentation.
+fn snippets(page: &str) -> Vec<Vec<String>> {
+    let mut snippets = Vec::new();
+    let mut open: Option<Vec<String>> = None;
+    for line in page.lines() {
+        match &mut open {
+            None if line.starts_with("```rust") => open = Some(Vec::new()),
+            None => {}
+            Some(_) if line == "```" => snippets.extend(open.take()),
+            Some(lines) => lines.push(line.trim().to_owned()),
+        }
+    }
+    assert!(open.is_none(), "a snippet doesn't end");
+    snippets
+}
+
+/// Page and code can't drift: each snippet is a piece of a file that is compiled, and no line of the toy is left out.
+#[test]
+fn the_page_of_the_adapter_is_the_code_of_the_toy() {
+    const OTHERS: [&str; 2] = ["tests/conformance.rs", "crates/anyscope-conformance/src/lib.rs"];
+    let lines = |file: &str| -> Vec<String> {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        text.lines().map(|line| line.trim_start_matches("//!").trim().to_owned()).collect()
+    };
+    let toy = lines("tests/src/toy.rs");
+    let others: Vec<Vec<String>> = OTHERS.iter().map(|file| lines(file)).collect();
+    let mut shown = vec![false; toy.len()];
+
+    let snippets = snippets(&fs::read_to_string(root().join("docs/adapter.md")).unwrap());
+    assert!(!snippets.is_empty());
+    for snippet in snippets {
+        let place = toy.windows(snippet.len()).position(|lines| lines == snippet);
+        match place {
+            Some(place) => shown[place..place + snippet.len()].fill(true),
+            None => {
+                let elsewhere = others.iter().any(|lines| lines.windows(snippet.len()).any(|lines| lines == snippet));
+                assert!(elsewhere, "this is nowhere in the code:\n{}", snippet.join("\n"));
+            }
+        }
+    }
+    // Brackets, and the head of an `impl` whose methods are shown one by one, belong to what is around a snippet.
+    const AROUND: [&str; 2] = ["impl Toy {", "impl Runtime for Toy {"];
+    let code = |line: &str| line.contains(char::is_alphanumeric) && !line.starts_with("//") && !AROUND.contains(&line);
+    let source = fs::read_to_string(root().join("tests/src/toy.rs")).unwrap();
+    for ((line, shown), code) in source.lines().zip(shown).map(|pair| (pair, code(pair.0.trim()))) {
+        assert!(shown || !code, "the page leaves this out: {line}");
+    }
+}
+
+#[test]
+fn the_toy_is_as_short_as_the_page_says() {
+    let toy = fs::read_to_string(root().join("tests/src/toy.rs")).unwrap();
+    let code = toy.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert!(code.count() < 200);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod toy;
+
 use anyscope::{CancelToken, Cancelled, Elapsed, GroupError, gather, task_group, timeout, try_gather, try_task_group};
 use std::io;
 use std::num::ParseIntError;

@@ -188,3 +188,16 @@ macro_rules! list_checks {
 
 /// Every check of the suite.
 pub const CHECKS: &[Check] = crate::each_check!(list_checks,);
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! list_bodies {
+    (($runtime:ty) $($area:ident { $($name:ident [$($law:literal)*])* })*) => {
+        &[$($($crate::$area::$name::<$runtime>,)*)*]
+    };
+}
+
+/// What each of [`CHECKS`] runs, in the same order.
+pub(crate) const fn bodies<R: anyscope_core::Runtime>() -> &'static [fn(R)] {
+    crate::each_check!(list_bodies, (R))
+}

@@ -27,9 +27,9 @@ impl Check {
 }
 
 /// A hang is a failure too. Generous, because a busy machine is not a broken law.
-const WATCHDOG: Duration = Duration::from_secs(120);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 
-enum Verdict {
+pub(crate) enum Verdict {
     Kept,
     Broken(Box<dyn Any + Send>),
     Hung,
@@ -57,7 +57,7 @@ pub fn check<R: Runtime>(name: &'static str, runtime: fn() -> R, body: fn(R), no
     }
 }
 
-fn run<R: Runtime>(runtime: fn() -> R, body: fn(R)) -> Verdict {
+pub(crate) fn run<R: Runtime>(runtime: fn() -> R, body: fn(R)) -> Verdict {
     let (sender, receiver) = sync_channel(1);
     let name = thread::current().name().unwrap_or("check").to_owned();
     let checking = thread::Builder::new().name(name).spawn(move || {

@@ -16,7 +16,18 @@
 //! });
 //! ```
 //!
-//! The checks are plain functions, one module for each area of the laws; [`CHECKS`] lists them with their laws.
+//! The checks are plain functions, one module for each area of the laws; [`CHECKS`] lists them with their laws, and
+//! [`LAWS`] the laws.
+//!
+//! [`report`] runs the same checks from a program and prints a table, law by runtime:
+//!
+//! ```ignore
+//! use anyscope_conformance::{Subject, report};
+//!
+//! fn main() {
+//!     report([Subject::new("mine", MyRuntime::new), Subject::new("tokio", anyscope_tokio::Tokio::new)]);
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -31,9 +42,13 @@ pub mod time;
 
 mod checks;
 mod harness;
+mod laws;
+mod report;
 mod support;
 
 pub use checks::CHECKS;
 pub use harness::Check;
 #[doc(hidden)]
 pub use harness::check;
+pub use laws::LAWS;
+pub use report::{Report, Subject, report};

@@ -318,10 +318,14 @@ impl<R: anyscope_core::Runtime> anyscope_core::Runtime for OneAtATime<R> {
     }
 }
 
-/// Runs what would abort the process, were the law broken, in a process of its own: one failure stays one failure.
-pub(crate) fn surviving(body: impl FnOnce()) {
-    const INSIDE: &str = "ANYSCOPE_CONFORMANCE_PROCESS";
+/// Set in a process that runs one check and nothing else.
+pub(crate) const INSIDE: &str = "ANYSCOPE_CONFORMANCE_PROCESS";
 
+/// Runs what would abort the process, were the law broken, in a process of its own: one failure stays one failure.
+///
+/// That process is the test binary again, asked for this one test. Outside of tests there is none to ask for; a
+/// [`Report`](crate::Report) runs each check in a process of its own anyway.
+pub(crate) fn surviving(body: impl FnOnce()) {
     let thread = std::thread::current();
     // The harness gives the thread the name of the test.
     let Some(test) = thread.name().filter(|name| name.contains("::") && std::env::var_os(INSIDE).is_none()) else {

@@ -1,5 +1,7 @@
 //! The pages of the project's `docs` folder, and the front page, so that their examples are compiled and run.
 
+#[doc = include_str!("../docs/adapter.md")]
+pub mod adapter {}
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
 #[doc = include_str!("../docs/design.md")]

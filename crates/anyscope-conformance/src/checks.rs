@@ -247,7 +247,7 @@ pub const CHECKS: &[Check] = crate::each_check!(list_checks,);
 #[macro_export]
 macro_rules! list_bodies {
     (($runtime:ty) $($area:ident { $($name:ident [$($law:literal)*])* })*) => {
-        &[$($(crate::$area::$name::<$runtime>,)*)*]
+        &[$($($crate::$area::$name::<$runtime>,)*)*]
     };
 }
 

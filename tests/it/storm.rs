@@ -16,8 +16,9 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How deep in the tree a branch stands; every branch is told by its parent.
@@ -333,13 +334,44 @@ fn storm<R: Runtime>(runtime: impl Fn() -> R) {
         None => seed < from + seeds,
     };
     let (mut seed, mut handles, mut due) = (from, 0, 0);
+    let watchdog = Watchdog::start();
     while goes_on(seed) {
+        watchdog.pat(seed);
         let world = blow(seed, &runtime);
         handles += world.0;
         due += world.1;
         seed += 1;
     }
     println!("{}: {} trees, {handles} outcomes, {due} finalisers and clean-ups", runtime().name(), seed - from);
+}
+
+/// Ends the process when a tree takes too long: a hang has to name its seed.
+struct Watchdog(mpsc::Sender<u64>);
+
+impl Watchdog {
+    fn start() -> Self {
+        let patience = Duration::from_secs(setting("STORM_PATIENCE").unwrap_or(120));
+        let (pat, pats) = mpsc::channel::<u64>();
+        let test = thread::current().name().unwrap_or("a storm").to_owned();
+        thread::spawn(move || {
+            let Ok(mut seed) = pats.recv() else { return };
+            loop {
+                match pats.recv_timeout(patience) {
+                    Ok(next) => seed = next,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        eprintln!("{test}: seed {seed} hung for {patience:?}");
+                        std::process::abort();
+                    }
+                }
+            }
+        });
+        Self(pat)
+    }
+
+    fn pat(&self, seed: u64) {
+        let _ = self.0.send(seed);
+    }
 }
 
 /// One tree. Returns how many outcomes were looked at, and how many finalisers and clean-ups ran.

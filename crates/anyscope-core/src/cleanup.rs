@@ -148,7 +148,11 @@ pin_project! {
             let panic = guard::catch(|| this.work.set(None)).err();
             let budget = *this.budget;
             match (this.cleaning.take(), this.clean.take()) {
-                (Some(cleaning), _) => place.go_on(cleaning),
+                (Some(mut cleaning), _) => {
+                    // Late members need none, and whoever owns this place isn't woken by one that ends elsewhere.
+                    cleaning.as_mut().take_down();
+                    place.go_on(cleaning);
+                }
                 (None, Some(clean)) => place.go_on(timeout::<R, _>(budget, clean)),
                 (None, None) => {}
             }

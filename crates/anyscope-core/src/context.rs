@@ -28,11 +28,13 @@ use crate::group::core::GroupCore;
 use crate::limiter::Held;
 use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, thread_local};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::task::TaskRef;
+use crate::wait_queue::wake_all;
 use std::cell::RefCell;
+use std::mem;
 use std::panic::Location;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
@@ -55,24 +57,58 @@ pub(crate) struct Frame {
 }
 
 /// The shields inside of a frame.
-#[derive(Default)]
 pub(crate) struct Shields {
     /// How many are up.
     up: AtomicUsize,
     /// Whether one ended while something outside was pending.
     spent: AtomicBool,
+    /// Who doesn't begin before the last of them is down.
+    waiters: Mutex<Vec<Waker>>,
 }
 
 impl Shields {
+    fn new(up: usize) -> Arc<Self> {
+        Arc::new(Self { up: AtomicUsize::new(up), spent: AtomicBool::new(false), waiters: Mutex::new(Vec::new()) })
+    }
+
     /// One shield that stays up.
     pub(crate) fn up_for_good() -> Arc<Self> {
-        Arc::new(Self { up: AtomicUsize::new(1), spent: AtomicBool::new(false) })
+        Self::new(1)
+    }
+
+    /// Those inside of `frame`.
+    fn of(frame: &mut Frame) -> &Arc<Self> {
+        frame.shields.get_or_insert_with(|| Self::new(0))
     }
 
     fn is_up(&self) -> bool {
         // Ordering: Acquire; pairs with the Release in `Shielded::drop`. Only an owner that polls the frame asks, or one
         // that holds the lock it is kept under.
         self.up.load(Ordering::Acquire) > 0
+    }
+
+    /// Has the task woken when the last shield is down.
+    fn wait(&self, cx: &Context<'_>) {
+        let waker = cx.waker().clone();
+        let unused = {
+            let mut waiters = self.waiters.lock();
+            if waiters.iter().any(|waiter| waiter.will_wake(&waker)) {
+                Some(waker)
+            } else {
+                waiters.push(waker);
+                None
+            }
+        };
+        drop(unused);
+        if !self.is_up() {
+            // It went down meanwhile.
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let waiters = mem::take(&mut *self.waiters.lock());
+        wake_all(waiters);
     }
 }
 
@@ -238,8 +274,15 @@ impl Deferral {
     /// The same for something that would put up a shield of its own. Where others around have one up, whoever waits for
     /// them has its turn when they end: until then, nothing new begins.
     pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        let up = |frame: &mut Frame| frame.shields.as_ref().filter(|shields| shields.is_up()).map(|_| ());
-        (find(up).is_some() && interrupted_around::<R>()) || self.defers::<R>(cx)
+        let up = find(|frame| frame.shields.clone().filter(|shields| shields.is_up()));
+        match up {
+            Some(shields) if interrupted_around::<R>() => {
+                // Woken, should there be nobody around who can act.
+                shields.wait(cx);
+                true
+            }
+            _ => self.defers::<R>(cx),
+        }
     }
 
     /// The same for a shield in the code of a user: it may be what a request is answered with, so it gives way only where
@@ -290,7 +333,7 @@ impl Shielded {
     pub(crate) fn new() -> Self {
         let mut around = Vec::new();
         let _: Option<()> = find(|frame| {
-            around.push(frame.shields.get_or_insert_with(Arc::default).clone());
+            around.push(Shields::of(frame).clone());
             None
         });
         for shields in &around {
@@ -311,7 +354,7 @@ impl Shielded {
             let late = frame.deadline.zip(now).is_some_and(|(at, now)| now >= at);
             if late || frame.scope.as_ref().is_some_and(|scope| scope.is_cancelled_above()) {
                 // Ordering: Relaxed, as where it is read.
-                frame.shields.get_or_insert_with(Arc::default).spent.store(true, Ordering::Relaxed);
+                Shields::of(frame).spent.store(true, Ordering::Relaxed);
             }
             None
         });
@@ -322,7 +365,9 @@ impl Drop for Shielded {
     fn drop(&mut self) {
         for shields in &self.0 {
             // Ordering: Release; what was shielded happened before.
-            shields.up.fetch_sub(1, Ordering::Release);
+            if shields.up.fetch_sub(1, Ordering::Release) == 1 {
+                shields.wake();
+            }
         }
     }
 }
@@ -334,7 +379,7 @@ pub(crate) fn dropping<T>(reason: &Reason, f: impl FnOnce() -> T) -> T {
     impl Drop for Restore {
         fn drop(&mut self) {
             let mut before = self.0.take();
-            let _ = DROPPING.try_with(|slot| std::mem::swap(&mut *slot.borrow_mut(), &mut before));
+            let _ = DROPPING.try_with(|slot| mem::swap(&mut *slot.borrow_mut(), &mut before));
         }
     }
 

@@ -118,6 +118,15 @@ impl Inside {
     }
 }
 
+impl<F, R: Runtime> Shield<F, R> {
+    /// Takes it down, for one who goes on with it elsewhere: those around it here don't wait for it any more.
+    pub(crate) fn take_down(self: Pin<&mut Self>) {
+        if let Some(inside) = self.project().inside {
+            inside.up = None;
+        }
+    }
+}
+
 impl<F: Future, R: Runtime> Future for Shield<F, R> {
     type Output = F::Output;
 

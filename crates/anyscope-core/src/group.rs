@@ -173,24 +173,30 @@ impl<R> TaskGroup<R> {
     /// so a service can rely on those before it. A cancellation of the group doesn't reach services until their users
     /// have ended. Services don't count towards the limit.
     ///
+    /// What a service has in hand when its users are gone is dropped with it: whoever needs it done waits for its answer, or
+    /// has it done by [`on_exit`](Self::on_exit).
+    ///
     /// # Examples
     ///
     /// ```
     /// use anyscope::{channel, task_group};
     ///
-    /// let seen = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
-    ///     let (lines, log) = channel(8);
-    ///     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    ///     let kept = seen.clone();
+    /// let square = anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
+    ///     let (ask, asked) = channel(8);
     ///     g.spawn_service(async move {
-    ///         while let Ok(line) = log.recv().await {
-    ///             kept.lock().unwrap().push(line);
+    ///         while let Ok((number, reply)) = asked.recv().await {
+    ///             let reply: channel::Sender<u32> = reply;
+    ///             let _ = reply.send(number * number).await;
     ///         }
     ///     });
-    ///     g.spawn(async move { lines.send("one").await.unwrap() });
-    ///     seen
+    ///     let user = g.spawn(async move {
+    ///         let (reply, answer) = channel(1);
+    ///         ask.send((7, reply)).await.unwrap();
+    ///         answer.recv().await.unwrap()
+    ///     });
+    ///     user.await
     /// }));
-    /// assert_eq!(*seen.lock().unwrap(), ["one"]);
+    /// assert_eq!(square, 49);
     /// ```
     #[track_caller]
     pub fn spawn_service<F>(&self, future: F) -> Task<F::Output>
@@ -382,6 +388,16 @@ macro_rules! controls {
         }
 
         impl<$($param)*> $group {
+            /// Returns a way to spawn children by key, one at a time for each.
+            #[must_use]
+            pub fn keyed<K>(&self) -> $crate::keyed::KeyedGroup<K, R>
+            where
+                K: std::hash::Hash + Eq + Clone + Send + 'static,
+            {
+                let $this = self;
+                $crate::keyed::KeyedGroup::new($core)
+            }
+
             /// Returns a portal, by which plain threads and tasks of other runtimes run async work in this group.
             #[must_use]
             pub fn portal(&self) -> $crate::portal::Portal<R> {

@@ -115,18 +115,15 @@ impl<R> Portal<R> {
     /// # Examples
     ///
     /// ```
-    /// use anyscope::{Current, Runtime, smol::Smol, task_group, tokio::Tokio};
+    /// use anyscope::{run, smol::Smol, task_group, unblock};
     ///
-    /// anyscope::run(Smol::new(), task_group(async |g| {
+    /// run(Smol::new(), task_group(async |g| {
     ///     let portal = g.portal();
-    ///     let there = anyscope::unblock(move || {
-    ///         // Another runtime, in the same process.
-    ///         anyscope::run(Tokio::new(), async move {
-    ///             assert_eq!(Current::get().name(), "tokio");
-    ///             portal.enter(|| async { Current::get().name() }).await
-    ///         })
+    ///     // A runtime of its own, on a thread of its own; it might as well be tokio.
+    ///     let there = unblock(move || {
+    ///         run(Smol::new(), async move { portal.enter(|| async { "hello" }).await })
     ///     });
-    ///     assert_eq!(there.await.unwrap(), "smol");
+    ///     assert_eq!(there.await.unwrap(), "hello");
     /// }));
     /// ```
     #[track_caller]

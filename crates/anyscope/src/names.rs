@@ -10,8 +10,9 @@ pub use core::{
     AccessError, AcquireError, AlreadyHeld, CallError, Cancelled, Cleaned, CleanupError, Closed, DropGuard, DynRuntime,
     Elapsed, Failure, Finished, Gatherable, GroupError, Limiter, LimiterPermit, MissedTicks, NotReady, Outcome, Panic,
     Partial, Permit, PermitArc, Progress, QuorumError, Raceable, Reason, ReasonKind, Runtime, RuntimeError, Semaphore,
-    Start, Started, Statistics, Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable, TryStart,
-    blocking_limiter, cancelled, drained, is_cancelled, is_stopping, race, race_ok, run, stopping, yield_now,
+    Start, Started, Statistics, Stragglers, Task, TaskId, TaskLocal, TaskRef, TryAcquireError, TryGatherable,
+    TrySpawnError, TryStart, blocking_limiter, cancelled, drained, is_cancelled, is_stopping, race, race_ok, run,
+    stopping, yield_now,
 };
 
 // Both of that name: the function, and the module beside it.
@@ -39,6 +40,8 @@ pub type Interval = core::Interval<Current>;
 pub type Shield<F> = core::futures::Shield<F, Current>;
 /// See [`anyscope_core::futures::WithCleanup`].
 pub type WithCleanup<W, C> = core::futures::WithCleanup<W, C, Current>;
+/// See [`anyscope_core::KeyedGroup`].
+pub type KeyedGroup<K> = core::KeyedGroup<K, Current>;
 /// See [`anyscope_core::Portal`].
 pub type Portal = core::Portal<Current>;
 /// See [`anyscope_core::Scope`].

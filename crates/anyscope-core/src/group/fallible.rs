@@ -195,10 +195,10 @@ impl<E: Send + 'static, R> TryTaskGroup<E, R> {
     /// # Examples
     ///
     /// ```
-    /// use anyscope::try_task_group;
+    /// use anyscope::{Started, try_task_group};
     ///
     /// let result = anyscope::run(anyscope::smol::Smol::new(), try_task_group(async |g| {
-    ///     let first = g.start::<u16, _, _>(|_started| async { Err::<(), _>("port in use") }).await;
+    ///     let first = g.start(|_started: Started<u16>| async { Err::<(), _>("port in use") }).await;
     ///     assert_eq!(first, Err("port in use"));
     ///     g.start(|started| async move {
     ///         started.ready(8081);

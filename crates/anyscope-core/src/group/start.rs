@@ -40,7 +40,8 @@ use std::time::Instant;
 
 /// Says that a child is ready. Given to the closure of [`TaskGroup::start`](crate::TaskGroup::start).
 ///
-/// Dropping it says that the child will never be ready: a child that hasn't ended by then is cancelled.
+/// Dropping it says that the child will never be ready: a child that goes on to wait for something is cancelled. One that
+/// ends in the same poll has its say, with an error for one.
 #[must_use = "a child that is never ready can't be started"]
 pub struct Started<V> {
     link: Arc<dyn Link<V>>,
@@ -88,6 +89,9 @@ struct Shared<V, E> {
 
 struct State<V, E> {
     stage: Stage<V, E>,
+    /// Whether the child's future has been polled, and whether [`Started`] was dropped before.
+    polled: bool,
+    given_up: bool,
     /// The child's place below whatever it belongs to.
     listing: Option<Listing>,
     waiter: Option<Waker>,
@@ -109,8 +113,9 @@ pub(super) enum Over<E> {
 }
 
 impl<V, E> Shared<V, E> {
-    fn is_starting(&self) -> bool {
-        matches!(self.state.lock().stage, Stage::Starting)
+    fn is_given_up(&self) -> bool {
+        let state = self.state.lock();
+        state.given_up && matches!(state.stage, Stage::Starting)
     }
 
     /// Leaves *starting*, if it still is. Hands back what nobody wants.
@@ -153,10 +158,29 @@ impl<V: Send, E: Send> Link<V> for Shared<V, E> {
     }
 
     fn give_up(&self) {
-        if self.is_starting() {
-            let message = Some("it will never be ready: `Started` was dropped".into());
-            self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
+        let is_waiting = {
+            let mut state = self.state.lock();
+            state.given_up = true;
+            state.polled && matches!(state.stage, Stage::Starting)
+        };
+        if is_waiting {
+            self.never_ready();
         }
+    }
+}
+
+impl<V, E> Shared<V, E> {
+    /// Whether the child is still starting; it is being polled now.
+    fn begin_poll(&self) -> bool {
+        let mut state = self.state.lock();
+        state.polled = true;
+        matches!(state.stage, Stage::Starting)
+    }
+
+    /// The child goes on, though nothing can make it ready.
+    fn never_ready(&self) {
+        let message = Some("it will never be ready: `Started` was dropped".into());
+        self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
     }
 }
 
@@ -191,7 +215,8 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut frame = this.shared.is_starting().then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
+        let is_starting = this.shared.begin_poll();
+        let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
         let polled = context::within(&mut frame, || {
             guard::catch(|| {
                 let polled = this.future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
@@ -202,7 +227,12 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             })
         });
         match polled {
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                if this.shared.is_given_up() {
+                    this.shared.never_ready();
+                }
+                Poll::Pending
+            }
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
             // Before it was ready, a panic is the starter's.
             Err(payload) => match this.shared.end(Over::Panicked(payload)) {
@@ -235,7 +265,7 @@ where
         group: group.clone(),
         node: node.clone(),
         deadline: context::deadline(),
-        state: Mutex::new(State { stage: Stage::Starting, listing, waiter: None }),
+        state: Mutex::new(State { stage: Stage::Starting, polled: false, given_up: false, listing, waiter: None }),
     });
     let starting = Starting { future: Some(make(Started { link: shared.clone() })), shared: shared.clone() };
     let child = {

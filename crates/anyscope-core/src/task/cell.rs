@@ -156,6 +156,11 @@ impl Birth {
         Self { task, node: Node::root(), shields: Some(Shields::up_for_good()), locals, held: None }
     }
 
+    /// What cancels the child.
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     /// Has what a caller from elsewhere brings along, where it brings anything.
     pub(crate) fn bring(&mut self, locals: Option<Arc<Binding>>, held: Option<Arc<Held>>) {
         self.locals = locals.or(self.locals.take());

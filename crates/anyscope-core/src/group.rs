@@ -191,7 +191,7 @@ impl<R> TaskGroup<R> {
     ///     });
     ///     let user = g.spawn(async move {
     ///         let (reply, answer) = channel(1);
-    ///         ask.send((7, reply)).await.unwrap();
+    ///         ask.send((7_u32, reply)).await.unwrap();
     ///         answer.recv().await.unwrap()
     ///     });
     ///     user.await

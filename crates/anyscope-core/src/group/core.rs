@@ -405,8 +405,7 @@ impl GroupCore {
 
     /// Takes the steps of the end that are due: after something other than an end of a member.
     pub(crate) fn settle(self: &Arc<Self>) {
-        let cancelled = self.children.is_cancelled();
-        let ending = self.state.lock().ending(cancelled);
+        let ending = self.state.lock().ending(&self.children);
         ending.go(self);
     }
 
@@ -454,7 +453,6 @@ impl GroupCore {
 
     /// A member has ended, and its future is gone.
     pub(crate) fn ended(self: &Arc<Self>, key: usize) {
-        let cancelled = self.children.is_cancelled();
         let (entry, service, ending) = {
             let mut state = self.state.lock();
             let entry = state.members.remove(key);
@@ -465,7 +463,7 @@ impl GroupCore {
                 state.start_waiting(self.limit);
             }
             let ready = state.wake_driver(self.max_drivers);
-            let mut ending = state.ending(cancelled);
+            let mut ending = state.ending(&self.children);
             ending.ready = Some(ready);
             if self.has_room(&state) {
                 ending.wakers.extend(state.room.notify_all());
@@ -553,11 +551,10 @@ impl GroupCore {
     /// Waits for the members after the body has ended, and ends the group. Hands out the panics, in order.
     pub(super) fn poll_ended(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Vec<(Payload, TaskRef)>> {
         let waker = cx.waker().clone();
-        let cancelled = self.children.is_cancelled();
         let (poll, unused, ending, drivers) = {
             let mut state = self.state.lock();
             state.body_over = true;
-            let mut ending = state.ending(cancelled);
+            let mut ending = state.ending(&self.children);
             if state.live() == 0 {
                 state.phase = Phase::Ended;
                 ending.wakers.extend(state.room.notify_all());
@@ -612,7 +609,7 @@ impl GroupCore {
             state.conclude();
             let mut panics = mem::take(&mut state.panics);
             panics.append(&mut state.consequences);
-            (state.ending(true), panics)
+            (state.ending(&self.children), panics)
         };
         // The owner isn't there to resume them; whoever would have waited for it is.
         for (payload, task) in panics {
@@ -630,10 +627,9 @@ impl GroupCore {
 
     /// Something that was adopted has ended.
     pub(super) fn adopted_ended(&self) -> Ending {
-        let cancelled = self.children.is_cancelled();
         let mut state = self.state.lock();
         state.adopted -= 1;
-        state.ending(cancelled)
+        state.ending(&self.children)
     }
 
     /// The driver `id` is being polled, whatever it was woken by.
@@ -747,13 +743,16 @@ impl State {
 
     /// The steps of the end that are due (invariant 7): nothing while there are users; then the services, one after the
     /// other; then, when the body is over, the finalisers, one after the other; then the end.
-    fn ending(&mut self, cancelled: bool) -> Ending {
+    ///
+    /// Subtle: whether `children` are cancelled is asked here, under the lock. Asked before, a cancellation could come in
+    /// between, look for itself while there still is a user, and leave it to one who doesn't know of it.
+    fn ending(&mut self, children: &Node) -> Ending {
         let mut ending = Ending::default();
         if self.has_users() || self.phase == Phase::Ended {
             return ending;
         }
         ending.wakers = self.quiet.notify_all();
-        let winding_down = self.body_over || self.phase != Phase::Open || cancelled;
+        let winding_down = self.body_over || self.phase != Phase::Open || children.is_cancelled();
         match self.services.last_mut() {
             Some(service) if winding_down && !service.told => {
                 service.told = true;
@@ -801,3 +800,6 @@ impl Drop for GroupCore {
         }
     }
 }
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

@@ -298,3 +298,6 @@ impl fmt::Debug for Stopping {
         f.debug_struct("Stopping").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

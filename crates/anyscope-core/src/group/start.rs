@@ -492,3 +492,6 @@ impl fmt::Display for NotReady {
 }
 
 impl Error for NotReady {}
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

@@ -254,3 +254,40 @@ fn a_node_made_below_two_that_are_being_cancelled_is_cancelled() {
         assert!(matches!(message(&joined).as_deref(), Some("around" | "token")));
     });
 }
+
+#[test]
+fn a_node_that_is_listed_while_its_parent_is_cancelled_is_cancelled() {
+    model(|| {
+        let (parent, child) = (Node::root(), Node::root());
+        let cancelling = thread::spawn({
+            let parent = parent.clone();
+            move || parent.cancel(&reason("move"))
+        });
+        let listing = parent.list(&child);
+        cancelling.join().unwrap();
+        assert!(child.is_cancelled());
+        drop(listing);
+    });
+}
+
+#[test]
+fn a_node_that_moves_to_another_parent_answers_to_that_one_alone() {
+    model(|| {
+        let (from, to, child) = (Node::root(), Node::root(), Node::root());
+        let listing = from.list(&child);
+        let cancelling = thread::spawn({
+            let to = to.clone();
+            move || to.cancel(&reason("move"))
+        });
+        drop(listing);
+        let listing = to.list(&child);
+        cancelling.join().unwrap();
+        assert!(child.is_cancelled());
+        drop(listing);
+
+        let left = Node::root();
+        drop(from.list(&left));
+        assert!(from.cancel(&reason("too late")));
+        assert!(!left.is_cancelled());
+    });
+}

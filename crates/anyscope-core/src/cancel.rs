@@ -110,7 +110,7 @@ impl<R: Runtime> CancelToken<R> {
     /// Makes a token below this one that is also cancelled once `at` has passed.
     ///
     /// No timer runs for it: whoever waits for the token, or asks it, finds the deadline passed. Tokens below it
-    /// have the same deadline.
+    /// have the same deadline, and what they run sees it in [`remaining`](crate::remaining).
     ///
     /// # Examples
     ///

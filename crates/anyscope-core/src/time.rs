@@ -97,12 +97,13 @@ impl<R: Runtime> Alarm<R> {
 /// Runs a future for at most `duration`, counted from the first poll.
 ///
 /// A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
-/// bounds the deadlines of everything inside. `Duration::ZERO` polls the future once; `Duration::MAX` never ends it.
+/// bounds the deadlines of everything inside. `Duration::ZERO` polls the future once, with nothing remaining;
+/// `Duration::MAX` never ends it.
 ///
 /// # Errors
 ///
 /// [`Elapsed`], after the future has been dropped. Where a scope around is cancelled or past its deadline too, that
-/// one reports.
+/// one reports, and this future never resumes: an `Elapsed` that you see is your own timeout's.
 ///
 /// # Panics
 ///
@@ -451,7 +452,8 @@ pub fn now<R: Runtime>() -> Instant {
     context::locate::<R>(Location::caller()).now()
 }
 
-/// Returns how long it is to the nearest deadline around the caller: zero once it has passed, `None` where there is none.
+/// Returns how long it is to the nearest deadline around the caller, of a timeout or of a token: zero once it has passed,
+/// `None` where there is none.
 ///
 /// # Panics
 ///

@@ -13,10 +13,14 @@ use std::time::Instant;
 /// It is found in this order: the runtime of the enclosing anyscope task; a tokio runtime around the caller; an async-std
 /// task; what [`set_default`] chose; smol, then async-std, as far as they're compiled in.
 ///
+/// "Around" is where a future is polled, and not where it is made: what smol's `block_on` polls on a thread of tokio's is
+/// on tokio. Only runtimes whose feature is enabled are found: an application on tokio that enables `smol` and not `tokio`
+/// is on smol, without a word.
+///
 /// # Examples
 ///
 /// ```
-/// use anyscope::{Current, Runtime};
+/// use anyscope::Current;
 ///
 /// let name = anyscope::run(anyscope::smol::Smol::new(), async { Current::get().name() });
 /// assert_eq!(name, "smol");
@@ -69,6 +73,12 @@ impl Current {
         }
     }
 
+    /// Returns the name of the runtime, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Runtime::name(self)
+    }
+
     /// Returns the runtime around the caller.
     ///
     /// # Errors
@@ -97,8 +107,9 @@ impl Current {
 
 macro_rules! remedy {
     () => {
-        "call this inside `anyscope::run`, on a tokio runtime with feature `tokio`, or after `anyscope::set_default`; \
-         or enable feature `smol` for a runtime that is always there"
+        "call this inside `anyscope::run`, on a tokio runtime with feature `tokio` of `anyscope` enabled in the \
+         application's Cargo.toml, or after `anyscope::set_default`; or enable its feature `smol` for a runtime that is \
+         always there"
     };
 }
 

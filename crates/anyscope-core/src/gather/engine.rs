@@ -342,7 +342,7 @@ where
         }
     }
 
-    /// Gives each future a timeout of its own, counted from its first poll.
+    /// Gives each future a timeout of its own, counted from its first poll: the whole of it, with all that it waits for.
     ///
     /// With [`gather`](super::gather) each value becomes a `Result<_, Elapsed>`; with
     /// [`try_gather`](super::try_gather) the error type has to be made from [`Elapsed`](crate::Elapsed).

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use anyscope::{CancelToken, Current, Runtime, task_group, timeout};
+use anyscope::{CancelToken, Current, task_group, timeout};
 use std::time::Duration;
 
 fn main() {

@@ -260,12 +260,12 @@ struct Leave<K: Hash + Eq> {
 
 impl<K: Hash + Eq> Drop for Leave<K> {
     fn drop(&mut self) {
-        let left = self.key.take().and_then(|key| {
+        let left = self.key.take().map(|key| {
             let mut tenants = self.tenants.0.lock();
             let is_mine = tenants.get(&key).is_some_and(|tenant| tenant.task.id() == self.task.id());
             let left = if is_mine { tenants.remove_entry(&key) } else { None };
             drop(tenants);
-            Some((key, left))
+            (key, left)
         });
         self.over.set();
         // The keys are the user's.

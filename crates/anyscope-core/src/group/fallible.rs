@@ -32,11 +32,11 @@ use std::panic::Location;
 ///
 /// # Cancel safety
 ///
-/// As [`task_group`].
+/// As [`task_group`](crate::task_group).
 ///
 /// # Panics
 ///
-/// As [`task_group`]. A panic goes before the errors, which are dropped then.
+/// As [`task_group`](crate::task_group). A panic goes before the errors, which are dropped then.
 ///
 /// # Spawning what awaits it
 ///

@@ -15,8 +15,11 @@ use std::pin::Pin;
 pub(crate) struct Finaliser {
     task: TaskRef,
     locals: Option<Arc<Binding>>,
-    make: Box<dyn FnOnce(Outcome<()>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    make: Make,
 }
+
+/// Gives the future, once it is known how the group came to its end.
+type Make = Box<dyn FnOnce(Outcome<()>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 impl Finaliser {
     pub(super) fn new<F>(

@@ -1,7 +1,7 @@
 //! What the fetcher makes of the upstream, in lines that are the same each time and on every runtime.
 
 use crate::{Faulty, Page};
-use anyscope::{CancelToken, Current, Runtime, gather, timeout};
+use anyscope::{CancelToken, Current, gather, timeout};
 use fetcher::{Backoff, FetchError, Fetcher};
 use std::error::Error;
 use std::fmt::Write;

@@ -113,9 +113,9 @@ where
 ///
 /// # Spawning what awaits it
 ///
-/// A future that awaits this can be spawned where its parts can. The exception is an error type that holds a `dyn`, as
-/// `Box<dyn Error + Send + Sync>` does: the compiler forgets its lifetime there and can't show that the future is `Send`.
-/// A type of your own around it helps: `struct Failed(Box<dyn Error + Send + Sync>);`.
+/// A future that awaits this can be spawned where its parts can. The exception is an error type with a lifetime in it, as
+/// `&'static str` and `Box<dyn Error + Send + Sync>` have: the compiler forgets it there, and can't show that the future is
+/// `Send`. A type of your own around it helps: `struct Failed(Box<dyn Error + Send + Sync>);`.
 ///
 /// # Examples
 ///

@@ -76,8 +76,10 @@ where
     B: Future,
 {
     let inbox = Arc::new(Inbox { state: Mutex::new(State { spawned: Vec::new(), closed: false, task: None }) });
-    let body = body(Scope { inbox: inbox.clone(), children: CancelToken::new() });
-    InScope { body: Some(body), output: None, set: Set::new(), inbox }
+    // Made before the closure is called: should it panic, what it spawned is dropped with this.
+    let mut scope = InScope { body: None, output: None, set: Set::new(), inbox: inbox.clone() };
+    scope.body = Some(body(Scope { inbox, children: CancelToken::new() }));
+    scope
 }
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;

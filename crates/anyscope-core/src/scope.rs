@@ -26,11 +26,12 @@ use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{self, Location};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// How often one poll takes in what was spawned meanwhile before it lets others run.
+/// How often one poll takes in what was spawned meanwhile, and lets the body see who has ended, before others run.
 const ROUNDS: usize = 32;
 
 /// Opens a scope whose children may borrow from outside of it, runs `body`, and returns the body's value after every child
@@ -386,11 +387,11 @@ impl<B: Future> InScope<'_, B> {
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
         let body = guard::catch(|| this.body.set(None)).err();
-        let set = guard::drop_caught(std::mem::replace(this.set, Set::new()));
+        let set = guard::drop_caught(mem::replace(this.set, Set::new()));
         let (spawned, task) = {
             let mut state = this.inbox.state.lock();
             state.closed = true;
-            (std::mem::take(&mut state.spawned), state.task.take())
+            (mem::take(&mut state.spawned), state.task.take())
         };
         drop(task);
         let mut panic = body.or(set);
@@ -406,20 +407,29 @@ impl<B: Future> InScope<'_, B> {
         let task = cx.waker().clone();
         let unused = this.inbox.state.lock().task.replace(task);
         drop(unused);
-        if let Some(body) = this.body.as_mut().as_pin_mut() {
-            if let Poll::Ready(output) = coop::fresh(|| body.poll(cx)) {
-                this.body.set(None);
-                *this.output = Some(output);
-            }
-        }
+        // The body mostly waits for a child. It goes on in the poll in which one has ended, since of scopes in scopes each
+        // level would otherwise end in a poll of its own, of all the levels around it.
+        let mut is_body_due = true;
         for _ in 0..ROUNDS {
-            let spawned = std::mem::take(&mut this.inbox.state.lock().spawned);
+            if mem::take(&mut is_body_due) {
+                if let Some(body) = this.body.as_mut().as_pin_mut() {
+                    if let Poll::Ready(output) = coop::fresh(|| body.poll(cx)) {
+                        this.body.set(None);
+                        *this.output = Some(output);
+                    }
+                }
+            }
+            let spawned = mem::take(&mut this.inbox.state.lock().spawned);
             let none_spawned = spawned.is_empty();
             for child in spawned {
                 this.set.add(0, child);
             }
-            this.set.poll(cx, |_, ()| true);
-            if none_spawned {
+            this.set.poll(cx, |_, ()| {
+                is_body_due = true;
+                true
+            });
+            is_body_due &= this.body.is_some();
+            if none_spawned && !is_body_due {
                 let over = this.body.is_none() && this.set.len() == 0 && this.inbox.state.lock().spawned.is_empty();
                 return if over { Poll::Ready(()) } else { Poll::Pending };
             }

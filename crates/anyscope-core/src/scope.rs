@@ -15,7 +15,7 @@
 
 use crate::cancel::CancelToken;
 use crate::cancel::reason::{Cancelled, Reason, ReasonKind};
-use crate::context;
+use crate::context::{self, Frame, FrameSlot};
 use crate::coop;
 use crate::guard;
 use crate::outcome::{Outcome, Panic};
@@ -211,10 +211,13 @@ impl<T> Slot<T> {
 }
 
 pin_project! {
-    /// A child: runs under its token, and leaves its outcome, also where it is dropped.
+    /// A child: runs under its token, with the task-locals of who spawned it, and leaves its outcome, also where it is
+    /// dropped.
     pub(crate) struct Child<F, T> {
         slot: Arc<Slot<T>>,
         location: &'static Location<'static>,
+        // Where it was spawned under a task-local: whoever polls it may not be.
+        frame: FrameSlot,
         #[pin]
         future: Option<F>,
     }
@@ -222,7 +225,8 @@ pin_project! {
     impl<F, T> PinnedDrop for Child<F, T> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let panic = guard::catch(|| this.future.set(None)).err();
+            let future = &mut this.future;
+            let panic = context::within(this.frame, || guard::catch(|| future.set(None))).err();
             let reason = context::drop_reason();
             let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location));
             this.slot.set(Outcome::Cancelled(reason));
@@ -236,7 +240,8 @@ where
     F: Future<Output = Result<T, Cancelled>>,
 {
     pub(crate) fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
-        Self { slot, location, future: Some(future) }
+        let frame = context::locals().map(|locals| Frame { locals: Some(locals), ..Frame::default() });
+        Self { slot, location, frame, future: Some(future) }
     }
 }
 
@@ -249,7 +254,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        let outcome = match guard::catch(|| future.poll(cx)) {
+        // The deadline of a frame is the effective one.
+        if let Some(frame) = this.frame {
+            frame.deadline = context::deadline();
+        }
+        let outcome = match context::within(this.frame, || guard::catch(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Outcome::Completed(value),
             Ok(Poll::Ready(Err(cancelled))) => Outcome::Cancelled(cancelled.into_reason()),
@@ -258,7 +267,7 @@ where
                 panic::resume_unwind(payload);
             }
         };
-        this.future.set(None);
+        context::within(this.frame, || this.future.set(None));
         this.slot.set(outcome);
         Poll::Ready(())
     }

@@ -51,7 +51,8 @@ use std::time::Instant;
 /// but run `body` and wait: from async code, call it inside of [`unblock`](crate::unblock). On a runtime that makes progress
 /// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
 ///
-/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, they are dropped.
+/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
+/// they are dropped.
 ///
 /// # Panics
 ///
@@ -85,9 +86,14 @@ where
     let list = Arc::new(List {
         state: Mutex::new(State { stages: Slab::new(), ready: VecDeque::new(), idle: Vec::new(), closing: false }),
     });
+    let mut children = CancelToken::new();
+    if let Some(at) = context::deadline() {
+        // A timeout around can't drop the children, as this call blocks whoever would poll it.
+        children = children.with_deadline(at);
+    }
     let scope = BlockingScope {
         shared: Arc::new(Shared { list: list.clone(), places: Mutex::new(Vec::new()), panic: Mutex::new(None) }),
-        children: CancelToken::new(),
+        children,
     };
     let surroundings = Surroundings {
         group: context::group(),

@@ -109,7 +109,8 @@ impl<T: Send + Sync + 'static> TaskLocal<T> {
     /// ```
     pub fn sync_scope<U>(&'static self, value: T, f: impl FnOnce() -> U) -> U {
         let locals = Some(Binding::new(self, value, context::locals()));
-        context::within(&mut Some(Frame { locals, ..Frame::default() }), f)
+        let frame = Frame { locals, deadline: context::deadline(), closure: true, ..Frame::default() };
+        context::within(&mut Some(frame), f)
     }
 
     /// Reads the value.

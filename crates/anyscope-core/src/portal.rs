@@ -92,7 +92,7 @@ impl<R> Portal<R> {
         T: Send + 'static,
     {
         assert!(
-            !context::is_inside() || context::is_in_job(),
+            !context::is_polled(),
             "`Portal::call` inside of async code would block its thread: await `Portal::enter` instead"
         );
         wait(self.enter(f))

@@ -36,8 +36,11 @@ pub mod cancel;
 pub mod collect;
 pub mod failure;
 pub mod lifetime;
+pub mod locals;
 pub mod policies;
+pub mod portals;
 pub mod runtime;
+pub mod scopes;
 pub mod sync;
 pub mod time;
 

@@ -11,7 +11,7 @@ use anyscope_core::{
 };
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
@@ -264,7 +264,7 @@ pub fn a_panic_of_a_scoped_child_drops_the_others_and_goes_on<R: Runtime>(runtim
         run(runtime, async {
             let census = Census::new();
             let rest = Mutex::new(None);
-            let payload = caught(scope::<R, _, _>(|s| {
+            let mut panicking = pin!(scope::<R, _, _>(|s| {
                 let (census, rest) = (&census, &rest);
                 async move {
                     let member = census.member();
@@ -276,12 +276,13 @@ pub fn a_panic_of_a_scoped_child_drops_the_others_and_goes_on<R: Runtime>(runtim
                     let _member = census.member();
                     pending::<()>().await;
                 }
-            }))
-            .await
-            .expect_err("a child panicked");
+            }));
+            // The future is still there when the panic has left it.
+            let payload = caught(panicking.as_mut()).await.expect_err("a child panicked");
             assert_eq!(payload.downcast_ref(), Some(&7_u64));
             assert_eq!(census.alive(), 0, "somebody outlived the panic of the scope");
-            let rest: ScopedTask<(), R> = rest.into_inner().unwrap().expect("it was spawned");
+            let left = rest.lock().unwrap().take();
+            let rest: ScopedTask<(), R> = left.expect("it was spawned");
             assert!(rest.outcome().await.is_cancelled());
 
             // Others panic in their destructors meanwhile: the first goes on, and nothing is aborted.
@@ -325,7 +326,7 @@ pub fn a_panic_of_the_body_of_a_scope_drops_the_children<R: Runtime>(runtime: R)
     surviving(|| {
         run(runtime, async {
             let census = Census::new();
-            let payload = caught(scope::<R, _, _>(|s| {
+            let mut panicking = pin!(scope::<R, _, _>(|s| {
                 let census = &census;
                 async move {
                     let member = census.member();
@@ -336,9 +337,8 @@ pub fn a_panic_of_the_body_of_a_scope_drops_the_children<R: Runtime>(runtime: R)
                     yield_now().await;
                     panic!("the body's");
                 }
-            }))
-            .await
-            .expect_err("the body panicked");
+            }));
+            let payload = caught(panicking.as_mut()).await.map(|()| ()).expect_err("the body panicked");
             assert_eq!((said(&payload), census.alive()), ("the body's", 0));
 
             let payload = catch_unwind(AssertUnwindSafe(|| {

@@ -2,7 +2,8 @@
 
 use crate::runtime::Toy;
 use crate::support::{
-    Bomb, Census, Gate, caught, on_this_thread, on_thread, polled, said, surviving, turns, until, while_polling, why,
+    Bomb, Census, Gate, Stop, caught, on_this_thread, on_thread, poll_once, polled, said, surviving, turns, until,
+    while_polling, why,
 };
 use anyscope_core::{
     CancelToken, Portal, ReasonKind, Runtime, TaskGroup, TaskLocal, cancelled, is_cancelled, now, remaining, run,
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
+use std::task::Poll;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -186,6 +188,28 @@ pub fn a_panic_of_a_call_goes_to_the_caller_only<R: Runtime>(runtime: R) {
             .await
             .expect_err("a destructor panicked");
             assert_eq!(said(&payload), "nobody's");
+
+            // It panics in the poll in which its caller went away.
+            let payload = caught(task_group::<R, _, _>(async |g| {
+                let portal = g.portal();
+                let (stop, control) = Stop::new();
+                let caller = on_thread(move || {
+                    let mut call = portal.enter(move || async move {
+                        stop.here();
+                        panic!("nobody's either")
+                    });
+                    let begun: Poll<Result<(), _>> = poll_once(&mut call);
+                    assert!(begun.is_pending());
+                    control.wait();
+                    drop(call);
+                    control.release();
+                });
+                caller.await;
+                pending::<()>().await;
+            }))
+            .await
+            .expect_err("a call panicked");
+            assert_eq!(said(&payload), "nobody's either");
         });
     });
 }
@@ -384,8 +408,7 @@ pub fn a_call_into_a_lost_runtime_is_told<R: Runtime>(runtime: R) {
     });
 }
 
-/// Dropping a call destroys it before the drop returns, though it runs on another runtime; and what it was dropped for
-/// is told to what is inside.
+/// Dropping a call destroys it before the drop returns, though it runs on another runtime.
 pub fn dropping_a_call_from_another_runtime_destroys_it<R: Runtime>(runtime: R) {
     let (here, there) = (Toy::new(runtime.clone()), Toy::new(runtime));
     here.advance(HOUR);
@@ -399,28 +422,38 @@ pub fn dropping_a_call_from_another_runtime_destroys_it<R: Runtime>(runtime: R) 
                     let time = portal.enter(|| async { now::<Toy<R>>() }).await.expect("the group is open");
                     assert!(time == clock && now::<Toy<R>>() != clock, "a call ran on the caller's runtime");
 
-                    for polls in [0, 1] {
-                        let (census, begun, why_gone) = (Census::new(), Gate::new(), Arc::new(AtomicUsize::new(0)));
-                        let (member, entered, inside) = (census.member(), begun.clone(), Tells(why_gone.clone()));
-                        let token = CancelToken::<Toy<R>>::new();
-                        let mut call = Box::pin(token.run(portal.enter(move || async move {
+                    let (census, drops) = (Census::new(), Arc::new(AtomicUsize::new(0)));
+                    let called = |begun: &Gate| {
+                        let (member, entered, inside) = (census.member(), begun.clone(), Counts(drops.clone()));
+                        portal.enter(move || async move {
                             let _inside = inside;
                             entered.open();
                             pending::<()>().await;
                             drop(member);
-                        })));
-                        if polls > 0 {
-                            while_polling(&mut call, begun.passed()).await;
-                            // The other runtime's thread is through with the poll.
-                            portal.enter(|| async { yield_now().await }).await.expect("the group is open");
-                            token.cancel();
-                            assert!(call.await.is_err());
-                        } else {
-                            drop(call);
-                        }
-                        assert_eq!(census.alive(), 0, "a call outlived its future");
-                        assert_eq!(why_gone.load(Ordering::SeqCst), 1);
-                    }
+                        })
+                    };
+                    drop(called(&Gate::new()));
+                    assert_eq!((census.alive(), drops.load(Ordering::SeqCst)), (0, 1), "one that wasn't polled");
+
+                    let begun = Gate::new();
+                    let mut call = called(&begun);
+                    while_polling(&mut call, begun.passed()).await;
+                    // The other runtime's only thread is in another call now, and can't help.
+                    let (stop, control) = Stop::new();
+                    let mut blocks = Box::pin(portal.enter(move || async move { stop.here() }));
+                    assert!(polled(&mut blocks).await.is_pending());
+                    control.wait();
+                    drop(call);
+                    assert_eq!((census.alive(), drops.load(Ordering::SeqCst)), (0, 2), "a call outlived its future");
+                    control.release();
+                    blocks.await.expect("the group is open");
+
+                    let (begun, token) = (Gate::new(), CancelToken::<Toy<R>>::new());
+                    let mut call = Box::pin(token.run(called(&begun)));
+                    while_polling(&mut call, begun.passed()).await;
+                    token.cancel();
+                    assert!(call.await.is_err());
+                    until(|| census.alive() == 0).await;
                 });
             });
             elsewhere.await;
@@ -431,9 +464,9 @@ pub fn dropping_a_call_from_another_runtime_destroys_it<R: Runtime>(runtime: R) 
 }
 
 /// Counts its drops.
-struct Tells(Arc<AtomicUsize>);
+struct Counts(Arc<AtomicUsize>);
 
-impl Drop for Tells {
+impl Drop for Counts {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -541,7 +574,7 @@ pub fn a_call_is_awaited_wherever_it_is<R: Runtime>(runtime: R) {
             assert!(polled(&mut call).await.is_pending());
             let opener = gate.clone();
             let there = on_thread(move || {
-                assert!(crate::support::poll_once(&mut call).is_pending());
+                assert!(poll_once(&mut call).is_pending());
                 opener.open();
                 on_this_thread(call)
             });

@@ -2,13 +2,14 @@
 
 use crate::runtime::Toy;
 use crate::support::{
-    Bomb, Census, Gate, Stop, Wakes, caught, on_thread, poll_once, poll_with, polled, said, surviving, turns, until,
+    Bomb, Census, Gate, Stop, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, said, surviving,
+    turns, until,
 };
 use anyscope_core::{
-    CancelToken, Limiter, ReasonKind, Runtime, blocking, gather, is_cancelled, remaining, run, task_group, timeout,
-    try_task_group, unblock,
+    CancelToken, Limiter, ReasonKind, Runtime, blocking, blocking_scope, gather, is_cancelled, remaining, run,
+    task_group, timeout, try_task_group, unblock,
 };
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::panic::panic_any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -67,7 +68,7 @@ pub fn a_run_waits_for_the_jobs_left_in_it<R: Runtime>(runtime: R) {
     let left = Gate::new();
     let opener = left.clone();
     let releasing = thread::spawn(move || {
-        crate::support::on_this_thread(left.passed());
+        on_this_thread(left.passed());
         // The run's body is at its end; many turns of the scheduler are its chance to get it wrong.
         (0..1_000).for_each(|_| thread::yield_now());
         control.release();
@@ -515,5 +516,171 @@ pub fn a_job_without_a_permit_does_not_hold_up_its_caller<R: Runtime>(runtime: R
         token.cancel();
         assert_eq!(waiting.await.expect_err("it is cancelled").reason().kind(), ReasonKind::Explicit);
         assert_eq!(limiter.statistics().waiting, 0);
+    });
+}
+
+/// What a panic said that a job of `limiter` went on with.
+async fn complaint<R: Runtime, T: Send + 'static>(
+    limiter: &Limiter,
+    job: impl FnOnce(&Limiter) -> T + Send + 'static,
+) -> Option<String> {
+    let own = limiter.clone();
+    let job = unblock::<R, _, _>(move || drop(job(&own))).limiter(limiter);
+    caught(job).await.err().map(|payload| said(&payload).to_owned())
+}
+
+/// A job that waits inside for the limiter that it holds the last permit of is told, and doesn't hang: whatever stands
+/// between the job and the wait.
+pub fn a_job_that_waits_for_its_own_limiter_is_told<R: Runtime>(runtime: R) {
+    let inner = runtime.clone();
+    run(runtime, async move {
+        let limiter = Limiter::new(1);
+        let told = |complaint: Option<String>, way: &str| {
+            let complaint = complaint.unwrap_or_else(|| panic!("{way}: it had a permit that there isn't"));
+            assert!(complaint.contains("limiter of its own"), "{way}: {complaint:?} doesn't say what to do");
+        };
+        let new = || inner.clone();
+
+        let runtime = new();
+        let way = complaint::<R, _>(&limiter, |own| run(runtime, own.acquire())).await;
+        told(way, "through a run");
+        let way = complaint::<R, _>(&limiter, |own| on_this_thread(own.acquire())).await;
+        told(way, "waited for by the thread itself");
+        let runtime = new();
+        let way = complaint::<R, _>(&limiter, |own| {
+            let own = own.clone();
+            run(runtime, task_group::<R, _, _>(async move |g| drop(g.spawn(async move { drop(own.acquire().await) }))));
+        });
+        told(way.await, "in a child of a run");
+        let runtime = new();
+        let way = complaint::<R, _>(&limiter, |own| {
+            let own = own.clone();
+            run(runtime, async move { unblock::<R, _, _>(|| ()).limiter(&own).await });
+        });
+        told(way.await, "in a job of a run");
+        let runtime = new();
+        let way = complaint::<R, _>(&limiter, |own| {
+            let own = own.clone();
+            // Under another limiter in between.
+            let between = unblock::<R, _, _>(move || on_this_thread(own.acquire_for("ann")).map(drop));
+            drop(run(runtime, between.limiter(&Limiter::new(1))));
+        });
+        told(way.await, "in a job of another limiter");
+        let way = complaint::<R, _>(&limiter, |own| {
+            blocking_scope::<R, _, _>(|s| drop(s.spawn(async { drop(own.acquire().await) })));
+        });
+        told(way.await, "in a child of a blocking scope");
+        task_group::<R, _, _>(async |g| {
+            let portal = g.portal();
+            let way = complaint::<R, _>(&limiter, move |own| {
+                let own = own.clone();
+                drop(portal.call(move || async move { drop(own.acquire().await) }));
+            });
+            told(way.await, "through a portal");
+        })
+        .await;
+        assert_eq!(limiter.statistics().available, 1);
+        assert_eq!(limiter.statistics().waiting, 0, "who was told is still in the queue");
+
+        // Both permits are held by jobs of one another.
+        let limiter = Limiter::new(2);
+        let runtime = new();
+        let way = complaint::<R, _>(&limiter, |own| {
+            let own = own.clone();
+            run(runtime, async move {
+                let third = own.clone();
+                unblock::<R, _, _>(move || drop(on_this_thread(third.acquire()))).limiter(&own).await;
+            });
+        });
+        told(way.await, "in a job in a job");
+        assert_eq!(limiter.statistics().available, 2);
+    });
+}
+
+/// Where every permit is held by a job that waits for another, the one that would be the last to wait is told; the others
+/// go on with the permit that it gives back.
+pub fn of_jobs_that_wait_for_one_another_one_is_told<R: Runtime>(runtime: R) {
+    const JOBS: usize = 3;
+
+    run(runtime, async {
+        let limiter = Limiter::new(JOBS);
+        let barrier = Arc::new(Barrier::new(JOBS));
+        let jobs = (0..JOBS).map(|_| {
+            let barrier = barrier.clone();
+            complaint::<R, _>(&limiter, move |own| {
+                barrier.wait();
+                on_this_thread(own.acquire())
+            })
+        });
+        let told: Vec<_> = gather::<R, _, _>(jobs.map(Box::pin)).await.into_iter().flatten().collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        until(|| limiter.statistics().available == JOBS).await;
+        assert_eq!(limiter.statistics().waiting, 0);
+    });
+}
+
+/// Polls a job to its end, and does something meanwhile: as soon as so many wait for the limiter.
+async fn meanwhile<F: Future>(job: F, limiter: &Limiter, waiting: usize, act: impl FnOnce()) -> F::Output {
+    let (mut job, mut act) = (Box::pin(job), Some(act));
+    poll_fn(|cx| {
+        let polled = job.as_mut().poll(cx);
+        if limiter.statistics().waiting == waiting {
+            if let Some(act) = act.take() {
+                act();
+            }
+        }
+        cx.waker().wake_by_ref();
+        polled
+    })
+    .await
+}
+
+/// A job that waits for its own limiter isn't told where a permit will come: from another holder, or because there are
+/// more now; its two waits count as one, and one that was given up not at all.
+pub fn a_job_that_will_have_a_permit_is_not_told<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let limiter = Limiter::new(2);
+        let ask = || complaint::<R, _>(&limiter, |own| drop(on_this_thread(own.acquire())));
+        let other = limiter.acquire().await;
+        assert_eq!(meanwhile(ask(), &limiter, 1, || drop(other)).await, None, "another holder was to give back");
+
+        let other = limiter.acquire().await;
+        let ask_twice = complaint::<R, _>(&limiter, |own| {
+            let turn = async || drop(own.acquire().await);
+            on_this_thread(gather::<R, _, _>((turn(), turn())));
+        });
+        assert_eq!(meanwhile(ask_twice, &limiter, 2, || drop(other)).await, None, "a job's permit counted twice");
+
+        for _ in 0..3 {
+            let other = limiter.acquire().await;
+            let give_up = complaint::<R, _>(&limiter, |own| {
+                let mut asked = own.acquire();
+                assert!(poll_once(&mut asked).is_pending());
+            });
+            assert_eq!(give_up.await, None);
+            drop(other);
+        }
+
+        let other = limiter.acquire().await;
+        assert_eq!(meanwhile(ask(), &limiter, 1, || limiter.set_total(3)).await, None, "there are more permits");
+        drop(other);
+        until(|| limiter.statistics().available == 3).await;
+    });
+}
+
+/// What a job gave away as its result waits like anybody else: its job has ended, and holds nothing.
+pub fn what_outlives_its_job_waits_like_anybody_else<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        task_group::<R, _, _>(async |g| {
+            let limiter = Limiter::new(1);
+            let (portal, own) = (g.portal(), limiter.clone());
+            let job = unblock::<R, _, _>(move || portal.enter(move || async move { drop(own.acquire().await) }));
+            let call = job.limiter(&limiter).await;
+            let other = limiter.acquire().await;
+            let call = caught(call);
+            let ended = meanwhile(call, &limiter, 1, || drop(other)).await;
+            assert!(ended.is_ok(), "it was told to wait for itself");
+        })
+        .await;
     });
 }

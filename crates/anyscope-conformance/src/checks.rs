@@ -29,6 +29,10 @@ macro_rules! each_check {
                 spawning_into_an_ended_group_gives_the_future_back [5]
                 spawning_into_a_cancelled_group_drops_the_future_unpolled [5]
                 a_child_never_runs_inside_spawn [6]
+                what_is_left_goes_past_a_group_that_ended [3]
+                what_is_left_goes_past_groups_that_are_dropped [2 3]
+                an_abandoned_job_of_a_dropped_group_is_waited_for [3 27]
+                whoever_asks_waits_for_all_that_nobody_else_does [3]
             }
             cancel {
                 a_request_is_heard_as_soon_as_it_is_made [7 8]
@@ -155,6 +159,9 @@ macro_rules! each_check {
                 a_gate_opens_when_enough_permits_were_added [26]
                 whoever_waits_for_more_than_is_left_is_told [26]
                 numbers_that_make_no_sense_panic_at_the_call [26]
+                a_key_has_one_permit_at_a_time [25 26]
+                a_key_is_free_when_its_waiter_is_dropped_in_any_state [24 25]
+                keys_are_neither_lost_nor_doubled_under_stress [25]
             }
             locks {
                 a_mutex_is_handed_over_in_the_order_of_asking [24]
@@ -204,6 +211,10 @@ macro_rules! each_check {
                 a_job_wakes_whoever_polled_it_last [27]
                 a_blocking_function_is_async_when_it_is_wrapped [27]
                 a_job_without_a_permit_does_not_hold_up_its_caller [27]
+                a_job_that_waits_for_its_own_limiter_is_told [26 28]
+                of_jobs_that_wait_for_one_another_one_is_told [28]
+                a_job_that_will_have_a_permit_is_not_told [28]
+                what_outlives_its_job_waits_like_anybody_else [28]
             }
             runtime {
                 the_same_program_gives_the_same_result [29]
@@ -227,6 +238,57 @@ macro_rules! each_check {
                 two_runtimes_of_one_type_do_not_mix [29]
                 an_always_ready_loop_starves_nobody_beside_it [31]
                 an_always_ready_child_starves_no_sibling [31]
+            }
+            scopes {
+                the_children_of_a_scope_borrow_from_outside [29]
+                a_scope_ends_after_children_of_children [1]
+                a_scoped_child_never_runs_inside_spawn [6]
+                nobody_in_a_scope_stops_another [22 23]
+                a_wake_in_a_scope_costs_only_what_is_ready [23]
+                a_panic_of_a_scoped_child_drops_the_others_and_goes_on [19]
+                a_panic_of_the_body_of_a_scope_drops_the_children [19]
+                a_scope_cancels_one_child_or_all [9 13]
+                what_a_scoped_child_had_before_is_delivered [10]
+                spawning_into_a_scope_that_ended_drops_the_future_unpolled [5]
+                dropping_a_scope_drops_everything_at_once [2 13]
+                a_child_that_holds_its_own_scope_leaks_nothing [1 2]
+                thousands_of_nested_scopes_end_and_are_dropped [1 2]
+                a_token_around_a_scope_reports [11]
+                awaiting_a_cancelled_child_of_a_scope_says_why [13 19]
+                whoever_opens_a_scope_can_be_spawned [29]
+                a_blocking_scope_ends_after_all_that_borrow [1 5]
+                the_children_of_a_blocking_scope_run_in_parallel [29]
+                a_blocking_scope_has_the_runtime_of_its_caller [29]
+                a_panic_in_a_blocking_scope_goes_on_after_all_have_ended [13 19]
+                a_blocking_scope_ends_with_its_caller [9 13]
+                a_blocking_scope_has_the_deadline_of_its_caller [16 28]
+                a_blocking_scope_outside_of_a_runtime_names_the_remedy [30]
+            }
+            locals {
+                a_local_is_inherited_by_whatever_is_started_under_it [28 29]
+                a_child_has_the_locals_of_whoever_spawned_it [28 29]
+                a_scope_further_in_changes_nothing_outside [29]
+                a_groups_local_holds_for_children_spawned_from_elsewhere [29]
+                a_value_is_dropped_when_nobody_can_read_it [2 29]
+                a_local_given_anew_100_000_times_keeps_only_the_nearest [29]
+                outside_of_every_scope_a_local_says_so [29]
+                a_local_is_there_in_every_poll_and_destructor [29]
+                a_closure_under_a_local_keeps_what_is_around [16 28]
+            }
+            portals {
+                a_plain_thread_calls_into_a_group [29]
+                many_threads_call_at_once [29]
+                a_call_is_a_child_of_its_group [1 29]
+                a_panic_of_a_call_goes_to_the_caller_only [19]
+                a_group_that_is_cancelled_tells_its_callers_why [7 13]
+                a_caller_that_is_cancelled_takes_its_call_along [7 13]
+                what_a_call_had_before_is_delivered [10]
+                a_call_into_an_ended_group_is_refused_uncalled [5]
+                a_call_into_a_lost_runtime_is_told [30]
+                dropping_a_call_from_another_runtime_destroys_it [2 29]
+                a_call_that_would_block_async_code_names_the_remedy [30]
+                a_call_has_the_deadline_and_the_locals_of_its_caller [16 28]
+                a_call_is_awaited_wherever_it_is [29]
             }
         }
     };

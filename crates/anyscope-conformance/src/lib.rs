@@ -37,9 +37,12 @@ pub mod channels;
 pub mod collect;
 pub mod failure;
 pub mod lifetime;
+pub mod locals;
 pub mod locks;
 pub mod policies;
+pub mod portals;
 pub mod runtime;
+pub mod scopes;
 pub mod sync;
 pub mod time;
 

@@ -1,12 +1,12 @@
 //! Laws 1 to 6: who lives how long.
 
 use crate::support::{
-    Census, Gate, Member, OneAtATime, Stop, on_this_thread, on_thread, on_thread_of, poll_once, polled, surviving,
-    while_polling,
+    Census, Control, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once,
+    poll_with, polled, surviving, turns, until, while_polling,
 };
 use anyscope_core::{
-    CancelToken, GroupHandle, Limiter, Outcome, Runtime, Semaphore, Task, TaskGroup, race, run, sleep, task_group,
-    timeout, try_task_group, yield_now,
+    CancelToken, GroupHandle, Limiter, Outcome, Runtime, Semaphore, Task, TaskGroup, drained, race, run, sleep,
+    task_group, timeout, try_task_group, unblock, yield_now,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
@@ -830,4 +830,177 @@ pub fn a_child_never_runs_inside_spawn<R: Runtime>(runtime: R) {
         })
         .await;
     });
+}
+
+/// A job that blocks a thread until the check lets it go on.
+fn left_behind<R: Runtime>(started: &Gate, stop: Stop, member: Member) -> impl Future<Output = ()> + Send + use<R> {
+    let at_work = started.clone();
+    unblock::<R, _, _>(move || {
+        at_work.open();
+        stop.here();
+        drop(member);
+    })
+}
+
+/// A group opens where its first poll is. Where the group around that has ended meanwhile, and it is dropped, what it
+/// leaves running is waited for further out.
+pub fn what_is_left_goes_past_a_group_that_ended<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let census = Census::new();
+        task_group::<R, _, _>(async |_| {
+            let started = Gate::new();
+            let (stop, control) = Stop::new();
+            let job = left_behind::<R>(&started, stop, census.member());
+            // The innermost of three is begun in the middle one, and outlives it.
+            let (mut innermost,) = task_group::<R, _, _>(async |_| {
+                let mut innermost: Boxed<()> = Box::pin(async move {
+                    let mut job = Some(job);
+                    task_group::<R, _, _>(async move |_| {
+                        if let Some(job) = job.take() {
+                            job.await;
+                        }
+                    })
+                    .await;
+                });
+                assert!(polled(&mut innermost).await.is_pending());
+                (innermost,)
+            })
+            .await;
+            while_polling(&mut innermost, started.passed()).await;
+            drop(innermost);
+            assert_eq!(census.alive(), 1, "a job that runs can't be destroyed");
+            control.release();
+        })
+        .await;
+        assert_eq!(census.alive(), 0, "nobody waited for what a group inside of an ended one had left");
+    });
+}
+
+/// Of groups in children of groups that are dropped at once, the nearest that lives waits for what each leaves running.
+pub fn what_is_left_goes_past_groups_that_are_dropped<R: Runtime>(runtime: R) {
+    fn level<R: Runtime>(left: usize, all: &Gate, census: &Census, stops: &mut Vec<Control>) -> Boxed<()> {
+        let inner = (left > 0).then(|| level::<R>(left - 1, all, census, stops));
+        let (stop, control) = Stop::new();
+        stops.push(control);
+        let started = if left == 0 { all.clone() } else { Gate::new() };
+        let job = left_behind::<R>(&started, stop, census.member());
+        Box::pin(task_group::<R, _, _>(async move |g| {
+            let job = g.spawn(job);
+            started.passed().await;
+            if let Some(inner) = inner {
+                drop(g.spawn(inner));
+            }
+            // The one is waited for as a job that nothing may interrupt, the other by its group.
+            job.await;
+        }))
+    }
+
+    run(runtime, async {
+        let census = Census::new();
+        task_group::<R, _, _>(async |g| {
+            let (all, mut stops) = (Gate::new(), Vec::new());
+            let mut dropped = level::<R>(2, &all, &census, &mut stops);
+            while_polling(&mut dropped, all.passed()).await;
+            drop(dropped);
+            assert_eq!(census.alive(), 3, "a job that runs can't be destroyed");
+            // The last one to be released is each of the levels' in turn, with the others gone for some time.
+            let last = stops.swap_remove(1);
+            stops.iter().for_each(Control::release);
+            until(|| census.alive() == 1).await;
+            g.spawn(async move {
+                turns(50).await;
+                last.release();
+            });
+        })
+        .await;
+        assert_eq!(census.alive(), 0, "a level's job was left to nobody");
+    });
+}
+
+/// An abandoned job in a group that is dropped is waited for by the group around, and keeps its permit until then.
+pub fn an_abandoned_job_of_a_dropped_group_is_waited_for<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let (census, limiter) = (Census::new(), Limiter::new(1));
+        task_group::<R, _, _>(async |_| {
+            let started = Gate::new();
+            let (stop, control) = Stop::new();
+            let (at_work, member) = (started.clone(), census.member());
+            let job = unblock::<R, _, _>(move || {
+                at_work.open();
+                stop.here();
+                drop(member);
+            });
+            let job = job.limiter(&limiter).abandon_on_cancel();
+            let mut dropped = Box::pin(task_group::<R, _, _>(async move |g| {
+                let task = g.spawn(job);
+                started.passed().await;
+                task.cancel();
+                // The caller goes at once; its job is the group's.
+                assert!(task.outcome().await.is_cancelled());
+                pending::<()>().await;
+            }));
+            let abandoned = limiter.clone();
+            while_polling(&mut dropped, Box::pin(until(move || abandoned.statistics().borrowed == 1))).await;
+            for _ in 0..20 {
+                assert!(polled(&mut dropped).await.is_pending());
+                yield_now().await;
+            }
+            drop(dropped);
+            assert_eq!((census.alive(), limiter.statistics().borrowed), (1, 1));
+            control.release();
+        })
+        .await;
+        assert_eq!((census.alive(), limiter.statistics().available), (0, 1), "the group around didn't wait");
+    });
+}
+
+/// What no group waits for any more, because all around have ended, is waited for by who asks for it: by all of them, until
+/// the last is gone.
+pub fn whoever_asks_waits_for_all_that_nobody_else_does<R: Runtime>(runtime: R) {
+    const STRAYS: usize = 3;
+
+    let census = Census::new();
+    let (mut strays, mut stops): (Vec<Boxed<()>>, Vec<Control>) = (Vec::new(), Vec::new());
+    run(runtime.clone(), async {
+        for _ in 0..STRAYS {
+            let started = Gate::new();
+            let (stop, control) = Stop::new();
+            let job = left_behind::<R>(&started, stop, census.member());
+            let mut stray: Boxed<()> = Box::pin(task_group::<R, _, _>(async move |_| job.await));
+            while_polling(&mut stray, started.passed()).await;
+            strays.push(stray);
+            stops.push(control);
+        }
+    });
+    // Their runs have ended. From now on, there is nobody.
+    strays.clear();
+    assert_eq!(census.alive(), STRAYS, "a job that runs can't be destroyed");
+    let (wakes, waker) = Wakes::waker();
+    let (mut waiting, mut leaving) = (drained(), drained());
+    assert!(poll_with(&mut waiting, &waker).is_pending(), "a stray wasn't counted");
+    assert!(poll_with(&mut leaving, &waker).is_pending());
+    let waiters: Vec<_> = (0..3)
+        .map(|_| {
+            let census = census.clone();
+            thread::spawn(move || {
+                on_this_thread(drained());
+                census.alive()
+            })
+        })
+        .collect();
+    let last = stops.pop().expect("there are several");
+    stops.iter().for_each(Control::release);
+    while census.alive() > 1 {
+        thread::yield_now();
+    }
+    assert!(poll_with(&mut waiting, &waker).is_pending(), "one of them is still there");
+    assert_eq!(wakes.count(), 0, "somebody was woken for a stray that wasn't the last");
+    drop(leaving);
+    last.release();
+    for waiter in waiters {
+        assert_eq!(waiter.join().expect("it waits and ends"), 0, "it didn't wait for all");
+    }
+    on_this_thread(waiting);
+    run(runtime, drained());
+    assert_eq!(census.alive(), 0);
 }

@@ -347,3 +347,13 @@ pub(crate) fn settled<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<
         ready => ready,
     }
 }
+
+/// Why something was cancelled, which it has to have been.
+pub(crate) fn why<T>(outcome: anyscope_core::Outcome<T>) -> anyscope_core::Reason {
+    match outcome {
+        anyscope_core::Outcome::Cancelled(reason) => reason,
+        anyscope_core::Outcome::Completed(_) => panic!("it wasn't cancelled, but completed"),
+        anyscope_core::Outcome::Panicked(panic) => panic!("it wasn't cancelled, but {panic}"),
+        anyscope_core::Outcome::RuntimeGone => panic!("it wasn't cancelled, but its runtime is gone"),
+    }
+}

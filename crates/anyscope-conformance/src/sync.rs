@@ -640,3 +640,121 @@ pub fn whoever_asks_anew_goes_to_the_end_of_the_queue<R: Runtime>(runtime: R) {
         }
     });
 }
+
+/// A key has one permit at a time: who asks for another is refused at once, whether the key holds one or waits for one;
+/// other keys, and whoever has none, aren't concerned.
+pub fn a_key_has_one_permit_at_a_time<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let limiter = Limiter::new(2);
+        let ann = limiter.acquire_for("ann").await.expect("the key is free");
+        assert_eq!(ann.key(), Some("ann"));
+        assert!(limiter.is_held_by("ann") && !limiter.is_held_by("bob"));
+        // Nothing is asked before the first poll.
+        let mut bob = limiter.acquire_for("bob".to_owned());
+        assert!(!limiter.is_held_by("bob"));
+        let refused = ready(&mut limiter.acquire_for("ann")).expect_err("the key holds a permit");
+        assert_eq!(refused.key(), "ann");
+        assert!(refused.to_string().contains("ann"), "{refused}");
+        assert_eq!(numbers(limiter.statistics()), [2, 1, 1, 0], "a refusal took a permit, or a place");
+
+        let nobody = limiter.acquire().await;
+        assert_eq!(nobody.key(), None);
+        assert!(poll_once(&mut bob).is_pending());
+        assert!(limiter.is_held_by("bob"), "a key that waits isn't held");
+        assert!(ready(&mut limiter.acquire_for("bob")).is_err(), "a key waits twice");
+        assert_eq!(numbers(limiter.statistics()), [2, 0, 2, 1]);
+        drop(nobody);
+        let bob = ready(&mut bob).expect("it was its turn");
+        assert_eq!(bob.key(), Some("bob"));
+        drop(ann);
+        assert!(!limiter.is_held_by("ann"), "a key outlived its permit");
+        drop(ready(&mut limiter.acquire_for("ann")).expect("the key is free again"));
+
+        // Another limiter has keys of its own, and a clone the same.
+        assert!(ready(&mut Limiter::new(1).acquire_for("bob")).is_ok());
+        assert!(ready(&mut limiter.clone().acquire_for("bob")).is_err());
+        drop(bob);
+        assert_eq!(numbers(limiter.statistics()), [2, 2, 0, 0]);
+    });
+}
+
+/// In whatever state one who asks for a key is dropped, the key is free again, no permit is lost, and whoever is let in
+/// by a permit finds its key free.
+pub fn a_key_is_free_when_its_waiter_is_dropped_in_any_state<R: Runtime>(runtime: R) {
+    /// Asks for the key in the moment of its wake.
+    struct Asks(Limiter, AtomicBool);
+
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            self.1.store(!self.0.is_held_by("ann"), Ordering::SeqCst);
+        }
+    }
+
+    run(runtime, async {
+        let limiter = Limiter::new(1);
+        let held = limiter.try_acquire().expect("it is free");
+        // Never polled, queued, refused.
+        drop(limiter.acquire_for("ann"));
+        assert!(!limiter.is_held_by("ann"));
+        let mut first = queued(limiter.acquire_for("ann"));
+        drop(ready(&mut limiter.acquire_for("ann")).expect_err("the key waits"));
+        assert!(limiter.is_held_by("ann"), "a refusal gave the key away");
+        let second = queued(limiter.acquire_for("bob"));
+        drop(first);
+        assert!(!limiter.is_held_by("ann") && limiter.is_held_by("bob"));
+
+        // Handed over and not seen yet: the permit goes to the next.
+        first = queued(limiter.acquire_for("ann"));
+        drop(held);
+        drop(second);
+        assert!(!limiter.is_held_by("bob"));
+        let permit = ready(&mut first).expect("it was its turn");
+        assert_eq!(numbers(limiter.statistics()), [1, 0, 1, 0]);
+
+        // The key is free before the permit is: the next may be for the same one.
+        let asks = Arc::new(Asks(limiter.clone(), AtomicBool::new(false)));
+        let mut next = queued(limiter.acquire());
+        assert!(poll_with(&mut next, &Waker::from(asks.clone())).is_pending());
+        drop(permit);
+        assert!(asks.1.load(Ordering::SeqCst), "the permit was back before its key");
+        drop(next);
+        assert_eq!(numbers(limiter.statistics()), [1, 1, 0, 0]);
+    });
+}
+
+/// Keys asked for by many tasks, dropped and given back in any order, leave nothing behind, and never two hold one.
+pub fn keys_are_neither_lost_nor_doubled_under_stress<R: Runtime>(runtime: R) {
+    const KEYS: [&str; 3] = ["ann", "bob", "eve"];
+
+    run(runtime, async {
+        let limiter = Limiter::new(2);
+        let holders: Arc<[AtomicUsize; 3]> = Arc::default();
+        task_group::<R, _, _>(async |g| {
+            for task in 0..30_usize {
+                let (limiter, holders) = (limiter.clone(), holders.clone());
+                g.spawn(async move {
+                    for round in 0..50 {
+                        let key = (task + round) % 3;
+                        let mut asked = limiter.acquire_for(KEYS[key]);
+                        if (task + round) % 4 == 0 {
+                            // Lets go in the middle.
+                            drop(polled(&mut asked).await);
+                            yield_now().await;
+                            continue;
+                        }
+                        if let Ok(permit) = asked.await {
+                            assert_eq!(holders[key].fetch_add(1, Ordering::SeqCst), 0, "a key holds two permits");
+                            yield_now().await;
+                            holders[key].fetch_sub(1, Ordering::SeqCst);
+                            drop(permit);
+                        }
+                        yield_now().await;
+                    }
+                });
+            }
+        })
+        .await;
+        assert_eq!(numbers(limiter.statistics()), [2, 2, 0, 0]);
+        assert!(KEYS.iter().all(|key| !limiter.is_held_by(key)));
+    });
+}

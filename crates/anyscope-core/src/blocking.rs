@@ -279,6 +279,7 @@ fn start<T: Send + 'static, R: Runtime>(
         locals: context::locals(),
         held: Some(HeldPermit::new(&permit, context::held())),
         job: true,
+        closure: false,
     };
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));
     let held = Held { permit, adopted };

@@ -51,12 +51,13 @@ use std::time::Instant;
 /// but run `body` and wait: from async code, call it inside of [`unblock`](crate::unblock). On a runtime that makes progress
 /// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
 ///
-/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, they are dropped.
+/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
+/// they are dropped.
 ///
 /// # Panics
 ///
 /// With a panic of the body or of a child, after all have ended: such a panic cancels the other children. Outside of any
-/// runtime.
+/// runtime. Where the system has no thread for the children.
 ///
 /// # Examples
 ///
@@ -85,9 +86,14 @@ where
     let list = Arc::new(List {
         state: Mutex::new(State { stages: Slab::new(), ready: VecDeque::new(), idle: Vec::new(), closing: false }),
     });
+    let mut children = CancelToken::new();
+    if let Some(at) = context::deadline() {
+        // A timeout around can't drop the children, as this call blocks whoever would poll it.
+        children = children.with_deadline(at);
+    }
     let scope = BlockingScope {
         shared: Arc::new(Shared { list: list.clone(), places: Mutex::new(Vec::new()), panic: Mutex::new(None) }),
-        children: CancelToken::new(),
+        children,
     };
     let surroundings = Surroundings {
         group: context::group(),
@@ -104,7 +110,15 @@ where
         thread::scope(|threads| {
             for id in 0..workers {
                 let (runtime, scope, surroundings) = (&runtime, &scope, &surroundings);
-                threads.spawn(move || runtime.block_on(poll_fn(|cx| scope.poll_work(id, surroundings, cx))));
+                let worker = thread::Builder::new().spawn_scoped(threads, move || {
+                    runtime.block_on(poll_fn(|cx| scope.poll_work(id, surroundings, cx)));
+                });
+                match worker {
+                    Ok(_) => {}
+                    Err(error) if id == 0 => panic!("no thread for the children of a blocking scope: {error}"),
+                    // Subtle: a panic would wait for ever, for the workers that there are.
+                    Err(_) => break,
+                }
             }
             let ended = guard::catch(|| body(&scope));
             if ended.is_err() {
@@ -318,19 +332,24 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
             let waker = cx.waker().clone();
             let (next, unused) = {
                 let mut state = list.state.lock();
-                state.idle.retain(|(idle, _)| *idle != id);
+                let stale = state.idle.iter().position(|(idle, _)| *idle == id);
+                let stale = stale.map(|index| state.idle.swap_remove(index));
                 if let Some(key) = state.ready.pop_front() {
                     state.stages[key] = Stage::Polling;
-                    (Some(key), Some(waker))
+                    (Poll::Ready(Some(key)), (Some(waker), stale))
                 } else if state.is_over() {
-                    return Poll::Ready(());
+                    (Poll::Ready(None), (Some(waker), stale))
                 } else {
                     state.idle.push((id, waker));
-                    (None, None)
+                    (Poll::Pending, (None, stale))
                 }
             };
             drop(unused);
-            let Some(key) = next else { return Poll::Pending };
+            let key = match next {
+                Poll::Ready(Some(key)) => key,
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            };
             let place = places.lock()[key].take();
             if let Some(place) = place {
                 self.poll_child(key, place, around);

@@ -54,6 +54,8 @@ pub(crate) struct Frame {
     pub(crate) runtime: Option<DynRuntime>,
     /// Whether it is a blocking job's: nobody polls it, so that it has to look at its deadline itself.
     pub(crate) job: bool,
+    /// Whether it stands around a closure, and says nothing of who polls it.
+    pub(crate) closure: bool,
 }
 
 /// The shields inside of a frame.
@@ -213,6 +215,11 @@ pub(crate) fn task() -> Option<TaskRef> {
 /// Whether anything of this crate polls the caller.
 pub(crate) fn is_inside() -> bool {
     FRAMES.try_with(|frames| !frames.borrow().is_empty()).unwrap_or(false)
+}
+
+/// Whether the caller is async code of this crate's, whose thread isn't to be blocked.
+pub(crate) fn is_polled() -> bool {
+    !is_in_job() && find(|frame| (!frame.closure).then_some(())).is_some()
 }
 
 /// The nearest deadline around.

@@ -3,6 +3,11 @@
 //! The values around a poll are a list that is never changed, only put in front of: a scope adds a binding, a child and
 //! a blocking job keep the list that they were started under. So a child sees what its parent had, and nothing that it
 //! does reaches its parent.
+//!
+//! # Invariants
+//!
+//! 1. A list has one binding of a local at most: what a scope hides isn't kept by what is started inside of it. So a chain
+//!    of children, each of which gives a local anew, keeps one value, and a list is as long as there are locals.
 
 use crate::context::{self, Frame, FrameSlot};
 use crate::sync::Arc;
@@ -29,17 +34,40 @@ impl Binding {
         value: T,
         around: Option<Arc<Self>>,
     ) -> Arc<Self> {
-        Arc::new(Self { key: local.key(), value: Arc::new(value), around })
+        Self::in_front(local.key(), Arc::new(value), around)
     }
-}
 
-impl Drop for Binding {
-    fn drop(&mut self) {
-        // A long list is taken apart in a loop.
-        let mut next = self.around.take();
-        while let Some(mut binding) = next.and_then(Arc::into_inner) {
-            next = binding.around.take();
+    /// Puts a value in front of a list, and takes out of it what that hides.
+    fn in_front(key: usize, value: Arc<dyn Any + Send + Sync>, around: Option<Arc<Self>>) -> Arc<Self> {
+        let hidden = Self::list(around.as_ref()).position(|binding| binding.key == key);
+        let around = match hidden {
+            None => around,
+            Some(position) => {
+                let nearer: Vec<_> = Self::list(around.as_ref()).take(position).collect();
+                let farther = Self::list(around.as_ref()).nth(position).and_then(|hidden| hidden.around.clone());
+                nearer.into_iter().rev().fold(farther, |around, nearer| {
+                    Some(Arc::new(Self { key: nearer.key, value: nearer.value.clone(), around }))
+                })
+            }
+        };
+        Arc::new(Self { key, value, around })
+    }
+
+    /// The values of both lists; where both have one, that of `front`.
+    pub(crate) fn over(front: Option<Arc<Self>>, back: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        if back.is_none() {
+            return front;
         }
+        let nearer: Vec<_> = Self::list(front.as_ref()).collect();
+        nearer
+            .into_iter()
+            .rev()
+            .fold(back, |around, nearer| Some(Self::in_front(nearer.key, nearer.value.clone(), around)))
+    }
+
+    /// A list, the nearest binding first.
+    fn list(first: Option<&Arc<Self>>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(first, |binding| binding.around.as_ref())
     }
 }
 
@@ -109,7 +137,8 @@ impl<T: Send + Sync + 'static> TaskLocal<T> {
     /// ```
     pub fn sync_scope<U>(&'static self, value: T, f: impl FnOnce() -> U) -> U {
         let locals = Some(Binding::new(self, value, context::locals()));
-        context::within(&mut Some(Frame { locals, ..Frame::default() }), f)
+        let frame = Frame { locals, deadline: context::deadline(), closure: true, ..Frame::default() };
+        context::within(&mut Some(frame), f)
     }
 
     /// Reads the value.
@@ -161,14 +190,9 @@ impl<T: Send + Sync + 'static> TaskLocal<T> {
     }
 
     fn find(&'static self) -> Option<Arc<T>> {
-        let mut next = context::locals();
-        while let Some(binding) = next {
-            if binding.key == self.key() {
-                return binding.value.clone().downcast().ok();
-            }
-            next = binding.around.clone();
-        }
-        None
+        let locals = context::locals();
+        let binding = Binding::list(locals.as_ref()).find(|binding| binding.key == self.key())?;
+        binding.value.clone().downcast().ok()
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! # States of a call
 //!
-//! *waiting* → *ended*, with a value, a panic, a reason, or the news that the runtime is gone. The call is a child of the
-//! group, and what cancels it hangs below the group and below the caller: whichever goes first.
+//! *new* → *waiting* → *ended*, with a value, a panic, a reason, or the news that the runtime is gone. The first poll makes
+//! the call a child of the group: so what is around the caller is what is around the await. What cancels the call hangs
+//! below the group and below the caller: whichever goes first.
 //!
 //! # Invariants
 //!
@@ -17,6 +18,7 @@ use crate::coop;
 use crate::error::Closed;
 use crate::group::core::{GroupCore, Role};
 use crate::guard::{self, Payload};
+use crate::local::Binding;
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
 use crate::task::{Task, TaskRef};
@@ -92,13 +94,15 @@ impl<R> Portal<R> {
         T: Send + 'static,
     {
         assert!(
-            !context::is_inside() || context::is_in_job(),
+            !context::is_polled(),
             "`Portal::call` inside of async code would block its thread: await `Portal::enter` instead"
         );
         wait(self.enter(f))
     }
 
     /// Runs an async function in the group, and waits for it: from a task of another runtime, or of the same.
+    ///
+    /// Nothing begins before the first poll. For what is to go on by itself, there is [`spawn`](Self::spawn).
     ///
     /// # Errors
     ///
@@ -133,30 +137,8 @@ impl<R> Portal<R> {
         A: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let location = Location::caller();
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State { end: None, ended: false, wanted: true, waiter: None }) });
-        let Some(reserved) = self.group.reserve(Role::Child) else {
-            shared.state.lock().end = Some(End::Closed);
-            return Call { shared, child: None, over: false };
-        };
-        let node = match context::scope() {
-            Some(scope) => Node::joining(&self.group.children, &scope),
-            None => Node::below(Some(&self.group.children)),
-        };
-        let mut birth = Birth::under(node.clone(), &self.group, TaskRef::new(Some("call".into()), location));
-        birth.bring(context::locals(), context::held());
-        let called = Called {
-            future: Some(async move { f().await }),
-            frame: None,
-            deadline: context::deadline(),
-            shared: shared.clone(),
-            group: self.group.clone(),
-            location,
-        };
-        let cell = Cell::spawn(reserved, birth, Box::pin(called));
-        drop(cell.detach());
-        Call { shared, child: Some(InGroup { cell, node, location }), over: false }
+        let (group, location) = (self.group.clone(), Location::caller());
+        Call { begin: Some(Box::new(move || begin(&group, location, f))), running: None }
     }
 
     /// Starts a child of the group, and returns its handle. See [`TaskGroup::spawn`](crate::TaskGroup::spawn).
@@ -187,6 +169,39 @@ impl<R> fmt::Debug for Portal<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Portal").finish_non_exhaustive()
     }
+}
+
+/// Makes a call a child of the group.
+fn begin<F, A, T>(group: &Arc<GroupCore>, location: &'static Location<'static>, f: F) -> Running<T>
+where
+    F: FnOnce() -> A + Send + 'static,
+    A: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let shared = Arc::new(Shared { state: Mutex::new(State { end: None, ended: false, wanted: true, waiter: None }) });
+    let Some(reserved) = group.reserve(Role::Child) else {
+        shared.state.lock().end = Some(End::Closed);
+        return Running { shared, child: None, over: false };
+    };
+    let node = match context::scope() {
+        Some(scope) => Node::joining(&group.children, &scope),
+        None => Node::below(Some(&group.children)),
+    };
+    let mut birth = Birth::under(node.clone(), group, TaskRef::new(Some("call".into()), location));
+    // A caller inside of the group has the group's values around, but for what it has hidden.
+    let locals = if context::is_within(group) { None } else { Binding::over(context::locals(), group.locals.clone()) };
+    birth.bring(locals, context::held());
+    let called = Called {
+        future: Some(async move { f().await }),
+        frame: None,
+        deadline: context::deadline(),
+        shared: shared.clone(),
+        group: group.clone(),
+        location,
+    };
+    let cell = Cell::spawn(reserved, birth, Box::pin(called));
+    drop(cell.detach());
+    Running { shared, child: Some(InGroup { cell, node, location }), over: false }
 }
 
 /// Parks the calling thread until a future has ended.
@@ -313,8 +328,13 @@ impl<F: Future> Future for Called<F, F::Output> {
 }
 
 /// Waits for a call into a group. Made by [`Portal::enter`].
-#[must_use = "dropping it ends the call"]
+#[must_use = "futures do nothing unless awaited"]
 pub struct Call<T> {
+    begin: Option<Box<dyn FnOnce() -> Running<T> + Send>>,
+    running: Option<Running<T>>,
+}
+
+struct Running<T> {
     shared: Arc<Shared<T>>,
     child: Option<InGroup>,
     over: bool,
@@ -330,13 +350,18 @@ impl<T> Future for Call<T> {
     type Output = Result<T, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        assert!(!self.over, "a call was polled after it had ended");
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
+        if let Some(begin) = self.begin.take() {
+            self.running = Some(begin());
+        }
+        let Some(running) = self.running.as_mut().filter(|running| !running.over) else {
+            panic!("a call was polled after it had ended");
+        };
         let waker = cx.waker().clone();
         let (end, unused) = {
-            let mut state = self.shared.state.lock();
+            let mut state = running.shared.state.lock();
             match state.end.take() {
                 Some(end) => (Some(end), Some(waker)),
                 None => (None, state.waiter.replace(waker)),
@@ -344,7 +369,7 @@ impl<T> Future for Call<T> {
         };
         drop(unused);
         let Some(end) = end else { return Poll::Pending };
-        self.over = true;
+        running.over = true;
         Poll::Ready(match end {
             End::Value(value) => Ok(value),
             End::Panicked(payload) => panic::resume_unwind(payload),
@@ -355,7 +380,7 @@ impl<T> Future for Call<T> {
     }
 }
 
-impl<T> Drop for Call<T> {
+impl<T> Drop for Running<T> {
     fn drop(&mut self) {
         if self.over {
             return;

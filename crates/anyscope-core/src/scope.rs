@@ -15,7 +15,7 @@
 
 use crate::cancel::CancelToken;
 use crate::cancel::reason::{Cancelled, Reason, ReasonKind};
-use crate::context;
+use crate::context::{self, Frame, FrameSlot};
 use crate::coop;
 use crate::guard;
 use crate::outcome::{Outcome, Panic};
@@ -26,11 +26,12 @@ use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{self, Location};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// How often one poll takes in what was spawned meanwhile before it lets others run.
+/// How often one poll takes in what was spawned meanwhile, and lets the body see who has ended, before others run.
 const ROUNDS: usize = 32;
 
 /// Opens a scope whose children may borrow from outside of it, runs `body`, and returns the body's value after every child
@@ -76,8 +77,10 @@ where
     B: Future,
 {
     let inbox = Arc::new(Inbox { state: Mutex::new(State { spawned: Vec::new(), closed: false, task: None }) });
-    let body = body(Scope { inbox: inbox.clone(), children: CancelToken::new() });
-    InScope { body: Some(body), output: None, set: Set::new(), inbox }
+    // Made before the closure is called: should it panic, what it spawned is dropped with this.
+    let mut scope = InScope { body: None, output: None, set: Set::new(), inbox: inbox.clone() };
+    scope.body = Some(body(Scope { inbox, children: CancelToken::new() }));
+    scope
 }
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
@@ -208,10 +211,13 @@ impl<T> Slot<T> {
 }
 
 pin_project! {
-    /// A child: runs under its token, and leaves its outcome, also where it is dropped.
+    /// A child: runs under its token, with the task-locals of who spawned it, and leaves its outcome, also where it is
+    /// dropped.
     pub(crate) struct Child<F, T> {
         slot: Arc<Slot<T>>,
         location: &'static Location<'static>,
+        // Where it was spawned under a task-local: whoever polls it may not be.
+        frame: FrameSlot,
         #[pin]
         future: Option<F>,
     }
@@ -219,7 +225,8 @@ pin_project! {
     impl<F, T> PinnedDrop for Child<F, T> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let panic = guard::catch(|| this.future.set(None)).err();
+            let future = &mut this.future;
+            let panic = context::within(this.frame, || guard::catch(|| future.set(None))).err();
             let reason = context::drop_reason();
             let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location));
             this.slot.set(Outcome::Cancelled(reason));
@@ -233,7 +240,8 @@ where
     F: Future<Output = Result<T, Cancelled>>,
 {
     pub(crate) fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
-        Self { slot, location, future: Some(future) }
+        let frame = context::locals().map(|locals| Frame { locals: Some(locals), ..Frame::default() });
+        Self { slot, location, frame, future: Some(future) }
     }
 }
 
@@ -246,7 +254,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        let outcome = match guard::catch(|| future.poll(cx)) {
+        // The deadline of a frame is the effective one.
+        if let Some(frame) = this.frame {
+            frame.deadline = context::deadline();
+        }
+        let outcome = match context::within(this.frame, || guard::catch(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Outcome::Completed(value),
             Ok(Poll::Ready(Err(cancelled))) => Outcome::Cancelled(cancelled.into_reason()),
@@ -255,7 +267,7 @@ where
                 panic::resume_unwind(payload);
             }
         };
-        this.future.set(None);
+        context::within(this.frame, || this.future.set(None));
         this.slot.set(outcome);
         Poll::Ready(())
     }
@@ -384,11 +396,11 @@ impl<B: Future> InScope<'_, B> {
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
         let body = guard::catch(|| this.body.set(None)).err();
-        let set = guard::drop_caught(std::mem::replace(this.set, Set::new()));
+        let set = guard::drop_caught(mem::replace(this.set, Set::new()));
         let (spawned, task) = {
             let mut state = this.inbox.state.lock();
             state.closed = true;
-            (std::mem::take(&mut state.spawned), state.task.take())
+            (mem::take(&mut state.spawned), state.task.take())
         };
         drop(task);
         let mut panic = body.or(set);
@@ -404,20 +416,29 @@ impl<B: Future> InScope<'_, B> {
         let task = cx.waker().clone();
         let unused = this.inbox.state.lock().task.replace(task);
         drop(unused);
-        if let Some(body) = this.body.as_mut().as_pin_mut() {
-            if let Poll::Ready(output) = coop::fresh(|| body.poll(cx)) {
-                this.body.set(None);
-                *this.output = Some(output);
-            }
-        }
+        // The body mostly waits for a child. It goes on in the poll in which one has ended, since of scopes in scopes each
+        // level would otherwise end in a poll of its own, of all the levels around it.
+        let mut is_body_due = true;
         for _ in 0..ROUNDS {
-            let spawned = std::mem::take(&mut this.inbox.state.lock().spawned);
+            if mem::take(&mut is_body_due) {
+                if let Some(body) = this.body.as_mut().as_pin_mut() {
+                    if let Poll::Ready(output) = coop::fresh(|| body.poll(cx)) {
+                        this.body.set(None);
+                        *this.output = Some(output);
+                    }
+                }
+            }
+            let spawned = mem::take(&mut this.inbox.state.lock().spawned);
             let none_spawned = spawned.is_empty();
             for child in spawned {
                 this.set.add(0, child);
             }
-            this.set.poll(cx, |_, ()| true);
-            if none_spawned {
+            this.set.poll(cx, |_, ()| {
+                is_body_due = true;
+                true
+            });
+            is_body_due &= this.body.is_some();
+            if none_spawned && !is_body_due {
                 let over = this.body.is_none() && this.set.len() == 0 && this.inbox.state.lock().spawned.is_empty();
                 return if over { Poll::Ready(()) } else { Poll::Pending };
             }

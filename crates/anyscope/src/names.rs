@@ -598,12 +598,13 @@ where
 /// but run `body` and wait: from async code, call it inside of [`unblock`]. On a runtime that makes progress
 /// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
 ///
-/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, they are dropped.
+/// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
+/// they are dropped.
 ///
 /// # Panics
 ///
 /// With a panic of the body or of a child, after all have ended: such a panic cancels the other children. Outside of any
-/// runtime.
+/// runtime. Where the system has no thread for the children.
 ///
 /// # Examples
 ///

@@ -394,7 +394,8 @@ impl GroupCore {
     /// Keeps a finaliser for the end. Gives it back where the group runs finalisers already.
     pub(super) fn finally(&self, finaliser: Finaliser) -> Result<(), Finaliser> {
         let mut state = self.state.lock();
-        if state.phase == Phase::Open && !state.runtime_gone {
+        if state.phase == Phase::Open {
+            // Where the runtime is gone already, it is dropped unrun with the others.
             state.finalisers.push(finaliser);
             Ok(())
         } else {

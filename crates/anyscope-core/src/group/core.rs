@@ -276,6 +276,16 @@ impl Reserved {
     /// Fills the place. `node` is what cancels the member.
     pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         self.admitted = true;
+        let admission = self.fill(member, id, node);
+        if self.role == Role::Service {
+            // Subtle: a place counts as a user until it is known to be a service's. What became due meanwhile, the end of
+            // the group or of a wait for the last user, was put off for it.
+            self.group.settle();
+        }
+        admission
+    }
+
+    fn fill(&self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         let group = &self.group;
         let cancelled = group.children.is_cancelled();
         let mut state = group.state.lock();
@@ -406,8 +416,10 @@ impl GroupCore {
 
     /// Takes the steps of the end that are due: after something other than an end of a member.
     pub(crate) fn settle(self: &Arc<Self>) {
-        let cancelled = self.children.is_cancelled();
-        let ending = self.state.lock().ending(cancelled);
+        let ending = {
+            let mut state = self.state.lock();
+            state.ending(self.children.is_cancelled())
+        };
         ending.go(self);
     }
 
@@ -455,7 +467,6 @@ impl GroupCore {
 
     /// A member has ended, and its future is gone.
     pub(crate) fn ended(self: &Arc<Self>, key: usize) {
-        let cancelled = self.children.is_cancelled();
         let (entry, service, ending) = {
             let mut state = self.state.lock();
             let entry = state.members.remove(key);
@@ -466,7 +477,7 @@ impl GroupCore {
                 state.start_waiting(self.limit);
             }
             let ready = state.wake_driver(self.max_drivers);
-            let mut ending = state.ending(cancelled);
+            let mut ending = state.ending(self.children.is_cancelled());
             ending.ready = Some(ready);
             if self.has_room(&state) {
                 ending.wakers.extend(state.room.notify_all());
@@ -554,11 +565,10 @@ impl GroupCore {
     /// Waits for the members after the body has ended, and ends the group. Hands out the panics, in order.
     pub(super) fn poll_ended(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Vec<(Payload, TaskRef)>> {
         let waker = cx.waker().clone();
-        let cancelled = self.children.is_cancelled();
         let (poll, unused, ending, drivers) = {
             let mut state = self.state.lock();
             state.body_over = true;
-            let mut ending = state.ending(cancelled);
+            let mut ending = state.ending(self.children.is_cancelled());
             if state.live() == 0 {
                 state.phase = Phase::Ended;
                 ending.wakers.extend(state.room.notify_all());
@@ -631,10 +641,9 @@ impl GroupCore {
 
     /// Something that was adopted has ended.
     pub(super) fn adopted_ended(&self) -> Ending {
-        let cancelled = self.children.is_cancelled();
         let mut state = self.state.lock();
         state.adopted -= 1;
-        state.ending(cancelled)
+        state.ending(self.children.is_cancelled())
     }
 
     /// The driver `id` is being polled, whatever it was woken by.
@@ -748,6 +757,9 @@ impl State {
 
     /// The steps of the end that are due (invariant 7): nothing while there are users; then the services, one after the
     /// other; then, when the body is over, the finalisers, one after the other; then the end.
+    ///
+    /// Subtle: whether the group is cancelled is read under the lock. Whoever cancels it marks it and then comes by here:
+    /// so either this sees the mark, or that comes later and sees what this leaves.
     fn ending(&mut self, cancelled: bool) -> Ending {
         let mut ending = Ending::default();
         if self.has_users() || self.phase == Phase::Ended {

@@ -148,7 +148,12 @@ pin_project! {
             let panic = guard::catch(|| this.work.set(None)).err();
             let budget = *this.budget;
             match (this.cleaning.take(), this.clean.take()) {
-                (Some(cleaning), _) => place.go_on(cleaning),
+                // A late member is shielded for good. This one's shield belongs to whoever drops it: left up, it would hold
+                // off what ends them, and nobody would wake them when it came down.
+                (Some(mut cleaning), _) => {
+                    cleaning.as_mut().lower();
+                    place.go_on(cleaning);
+                }
                 (None, Some(clean)) => place.go_on(timeout::<R, _>(budget, clean)),
                 (None, None) => {}
             }

@@ -118,6 +118,15 @@ impl Inside {
     }
 }
 
+impl<F, R: Runtime> Shield<F, R> {
+    /// Takes it down, because it goes on elsewhere: what was around it isn't any more.
+    pub(crate) fn lower(self: Pin<&mut Self>) {
+        if let Some(inside) = self.project().inside {
+            inside.up = None;
+        }
+    }
+}
+
 impl<F: Future, R: Runtime> Future for Shield<F, R> {
     type Output = F::Output;
 

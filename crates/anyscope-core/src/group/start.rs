@@ -300,7 +300,10 @@ impl<V, E> Drop for Starter<V, E> {
             (stage, state.waiter.take(), listing)
         };
         drop((waiter, listing));
-        if let Stage::Starting = stage {
+        // A panic that nobody saw isn't swallowed.
+        if let Stage::Over(Over::Panicked(payload)) = stage {
+            self.shared.group.panicked(payload, &self.shared.task);
+        } else if let Stage::Starting = stage {
             let location = self.shared.task.location();
             let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
             let wakers = self.shared.node.mark_all(&reason);

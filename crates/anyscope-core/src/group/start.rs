@@ -90,6 +90,9 @@ struct State<V, E> {
     stage: Stage<V, E>,
     /// The child's place below whatever it belongs to.
     listing: Option<Listing>,
+    /// Whether the child has been polled, and whether `Started` was dropped without a word.
+    begun: bool,
+    given_up: bool,
     waiter: Option<Waker>,
 }
 
@@ -130,6 +133,27 @@ impl<V, E> Shared<V, E> {
         Ok(())
     }
 
+    fn is_given_up(&self) -> bool {
+        self.state.lock().given_up
+    }
+
+    /// Cancels a child that can't be ready any more.
+    fn cancel_given_up(&self) {
+        if self.is_starting() {
+            let message = Some("it will never be ready: `Started` was dropped".into());
+            self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
+        }
+    }
+
+    /// How a child ends whose future is being dropped.
+    fn cut(&self) -> Outcome<()> {
+        match self.node.reason().or_else(context::drop_reason) {
+            Some(reason) => Outcome::Cancelled(reason),
+            None if self.group.is_runtime_gone() => Outcome::RuntimeGone,
+            None => Outcome::Cancelled(Reason::new(ReasonKind::Dropped, None, self.task.location())),
+        }
+    }
+
     /// The child ended. Hands back how, where it was ready before.
     fn end(&self, over: Over<E>) -> Result<(), Over<E>> {
         self.leave(Stage::Over(over)).map_err(|stage| match stage {
@@ -153,9 +177,14 @@ impl<V: Send, E: Send> Link<V> for Shared<V, E> {
     }
 
     fn give_up(&self) {
-        if self.is_starting() {
-            let message = Some("it will never be ready: `Started` was dropped".into());
-            self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
+        let begun = {
+            let mut state = self.state.lock();
+            state.given_up = true;
+            state.begun
+        };
+        // Its first poll is the child's in any case: what it ends with then says more.
+        if begun {
+            self.cancel_given_up();
         }
     }
 }
@@ -171,15 +200,16 @@ pin_project! {
     impl<F, V, E> PinnedDrop for Starting<F, V, E> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // The starter goes on when the future is gone.
+            // Asked before the future is dropped, with which `Started` goes and gives up; told afterwards: the starter goes
+            // on when the future is gone.
+            let cut = this.shared.is_starting().then(|| this.shared.cut());
             let panic = guard::catch(|| this.future.set(None)).err();
             let listing = this.shared.state.lock().listing.take();
             drop(listing);
-            let shared = this.shared;
-            let reason = shared.node.reason().or_else(context::drop_reason);
-            let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, shared.task.location()));
-            let unwanted = shared.end(Over::Ended(Outcome::Cancelled(reason)));
-            drop(unwanted);
+            if let Some(outcome) = cut {
+                let unwanted = this.shared.end(Over::Ended(outcome));
+                drop(unwanted);
+            }
             guard::resume(panic);
         }
     }
@@ -191,7 +221,12 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut frame = this.shared.is_starting().then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
+        let is_starting = {
+            let mut state = this.shared.state.lock();
+            state.begun = true;
+            matches!(state.stage, Stage::Starting)
+        };
+        let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
         let polled = context::within(&mut frame, || {
             guard::catch(|| {
                 let polled = this.future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
@@ -202,14 +237,25 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             })
         });
         match polled {
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                if is_starting && this.shared.is_given_up() {
+                    this.shared.cancel_given_up();
+                }
+                Poll::Pending
+            }
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-            // Before it was ready, a panic is the starter's.
-            Err(payload) => match this.shared.end(Over::Panicked(payload)) {
-                Ok(()) => Poll::Ready(None),
-                Err(Over::Panicked(payload)) => panic::resume_unwind(payload),
-                Err(_) => Poll::Ready(None),
-            },
+            Err(payload) => {
+                // The starter goes on when the future is gone, as ever.
+                if let Err(second) = context::within(&mut frame, || guard::catch(|| this.future.set(None))) {
+                    guard::forget(second);
+                }
+                // Before it was ready, a panic is the starter's.
+                match this.shared.end(Over::Panicked(payload)) {
+                    Ok(()) => Poll::Ready(None),
+                    Err(Over::Panicked(payload)) => panic::resume_unwind(payload),
+                    Err(_) => Poll::Ready(None),
+                }
+            }
         }
     }
 }
@@ -235,7 +281,7 @@ where
         group: group.clone(),
         node: node.clone(),
         deadline: context::deadline(),
-        state: Mutex::new(State { stage: Stage::Starting, listing, waiter: None }),
+        state: Mutex::new(State { stage: Stage::Starting, listing, begun: false, given_up: false, waiter: None }),
     });
     let starting = Starting { future: Some(make(Started { link: shared.clone() })), shared: shared.clone() };
     let child = {

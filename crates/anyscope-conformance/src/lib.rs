@@ -36,8 +36,10 @@ pub mod cancel;
 pub mod collect;
 pub mod failure;
 pub mod lifetime;
+pub mod members;
 pub mod policies;
 pub mod runtime;
+pub mod shields;
 pub mod sync;
 pub mod time;
 

@@ -39,10 +39,12 @@ pub mod failure;
 pub mod lifetime;
 pub mod locals;
 pub mod locks;
+pub mod members;
 pub mod policies;
 pub mod portals;
 pub mod runtime;
 pub mod scopes;
+pub mod shields;
 pub mod sync;
 pub mod time;
 

@@ -146,6 +146,10 @@ pin_project! {
             let mut this = this.project();
             let Some(place) = this.place.take() else { return };
             let panic = guard::catch(|| this.work.set(None)).err();
+            // The panic of work that came to its end is for whoever awaits this; now it is the group's.
+            if let (Some(Err(payload)), Some(group)) = (this.ended.take(), &place.group) {
+                group.panicked(payload, &TaskRef::new(None, place.location));
+            }
             let budget = *this.budget;
             match (this.cleaning.take(), this.clean.take()) {
                 (Some(mut cleaning), _) => {

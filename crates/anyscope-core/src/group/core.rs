@@ -276,6 +276,16 @@ impl Reserved {
     /// Fills the place. `node` is what cancels the member.
     pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         self.admitted = true;
+        let admission = self.fill(member, id, node);
+        if self.role == Role::Service {
+            // Subtle: a place counts as a user until it is known to be a service's. What became due meanwhile, the end of
+            // the group or of a wait for the last user, was put off for it.
+            self.group.settle();
+        }
+        admission
+    }
+
+    fn fill(&self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         let group = &self.group;
         let cancelled = group.children.is_cancelled();
         let mut state = group.state.lock();
@@ -394,7 +404,8 @@ impl GroupCore {
     /// Keeps a finaliser for the end. Gives it back where the group runs finalisers already.
     pub(super) fn finally(&self, finaliser: Finaliser) -> Result<(), Finaliser> {
         let mut state = self.state.lock();
-        if state.phase == Phase::Open && !state.runtime_gone {
+        if state.phase == Phase::Open {
+            // Where the runtime is gone already, it is dropped unrun with the others.
             state.finalisers.push(finaliser);
             Ok(())
         } else {

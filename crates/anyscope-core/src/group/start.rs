@@ -40,8 +40,7 @@ use std::time::Instant;
 
 /// Says that a child is ready. Given to the closure of [`TaskGroup::start`](crate::TaskGroup::start).
 ///
-/// Dropping it says that the child will never be ready: a child that goes on to wait for something is cancelled. One that
-/// ends in the same poll has its say, with an error for one.
+/// Dropping it says that the child will never be ready: a child that hasn't ended by then is cancelled.
 #[must_use = "a child that is never ready can't be started"]
 pub struct Started<V> {
     link: Arc<dyn Link<V>>,
@@ -89,11 +88,11 @@ struct Shared<V, E> {
 
 struct State<V, E> {
     stage: Stage<V, E>,
-    /// Whether the child's future has been polled, and whether [`Started`] was dropped before.
-    polled: bool,
-    given_up: bool,
     /// The child's place below whatever it belongs to.
     listing: Option<Listing>,
+    /// Whether the child has been polled, and whether `Started` was dropped without a word.
+    begun: bool,
+    given_up: bool,
     waiter: Option<Waker>,
 }
 
@@ -113,9 +112,8 @@ pub(super) enum Over<E> {
 }
 
 impl<V, E> Shared<V, E> {
-    fn is_given_up(&self) -> bool {
-        let state = self.state.lock();
-        state.given_up && matches!(state.stage, Stage::Starting)
+    fn is_starting(&self) -> bool {
+        matches!(self.state.lock().stage, Stage::Starting)
     }
 
     /// Leaves *starting*, if it still is. Hands back what nobody wants.
@@ -133,6 +131,27 @@ impl<V, E> Shared<V, E> {
             waiter.wake();
         }
         Ok(())
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.state.lock().given_up
+    }
+
+    /// Cancels a child that can't be ready any more.
+    fn cancel_given_up(&self) {
+        if self.is_starting() {
+            let message = Some("it will never be ready: `Started` was dropped".into());
+            self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
+        }
+    }
+
+    /// How a child ends whose future is being dropped.
+    fn cut(&self) -> Outcome<()> {
+        match self.node.reason().or_else(context::drop_reason) {
+            Some(reason) => Outcome::Cancelled(reason),
+            None if self.group.is_runtime_gone() => Outcome::RuntimeGone,
+            None => Outcome::Cancelled(Reason::new(ReasonKind::Dropped, None, self.task.location())),
+        }
     }
 
     /// The child ended. Hands back how, where it was ready before.
@@ -158,29 +177,15 @@ impl<V: Send, E: Send> Link<V> for Shared<V, E> {
     }
 
     fn give_up(&self) {
-        let is_waiting = {
+        let begun = {
             let mut state = self.state.lock();
             state.given_up = true;
-            state.polled && matches!(state.stage, Stage::Starting)
+            state.begun
         };
-        if is_waiting {
-            self.never_ready();
+        // Its first poll is the child's in any case: what it ends with then says more.
+        if begun {
+            self.cancel_given_up();
         }
-    }
-}
-
-impl<V, E> Shared<V, E> {
-    /// Whether the child is still starting; it is being polled now.
-    fn begin_poll(&self) -> bool {
-        let mut state = self.state.lock();
-        state.polled = true;
-        matches!(state.stage, Stage::Starting)
-    }
-
-    /// The child goes on, though nothing can make it ready.
-    fn never_ready(&self) {
-        let message = Some("it will never be ready: `Started` was dropped".into());
-        self.node.cancel(&Reason::new(ReasonKind::Explicit, message, self.task.location()));
     }
 }
 
@@ -195,15 +200,16 @@ pin_project! {
     impl<F, V, E> PinnedDrop for Starting<F, V, E> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // The starter goes on when the future is gone.
+            // Asked before the future is dropped, with which `Started` goes and gives up; told afterwards: the starter goes
+            // on when the future is gone.
+            let cut = this.shared.is_starting().then(|| this.shared.cut());
             let panic = guard::catch(|| this.future.set(None)).err();
             let listing = this.shared.state.lock().listing.take();
             drop(listing);
-            let shared = this.shared;
-            let reason = shared.node.reason().or_else(context::drop_reason);
-            let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, shared.task.location()));
-            let unwanted = shared.end(Over::Ended(Outcome::Cancelled(reason)));
-            drop(unwanted);
+            if let Some(outcome) = cut {
+                let unwanted = this.shared.end(Over::Ended(outcome));
+                drop(unwanted);
+            }
             guard::resume(panic);
         }
     }
@@ -215,7 +221,11 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let is_starting = this.shared.begin_poll();
+        let is_starting = {
+            let mut state = this.shared.state.lock();
+            state.begun = true;
+            matches!(state.stage, Stage::Starting)
+        };
         let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
         let polled = context::within(&mut frame, || {
             guard::catch(|| {
@@ -228,18 +238,24 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
         });
         match polled {
             Ok(Poll::Pending) => {
-                if this.shared.is_given_up() {
-                    this.shared.never_ready();
+                if is_starting && this.shared.is_given_up() {
+                    this.shared.cancel_given_up();
                 }
                 Poll::Pending
             }
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-            // Before it was ready, a panic is the starter's.
-            Err(payload) => match this.shared.end(Over::Panicked(payload)) {
-                Ok(()) => Poll::Ready(None),
-                Err(Over::Panicked(payload)) => panic::resume_unwind(payload),
-                Err(_) => Poll::Ready(None),
-            },
+            Err(payload) => {
+                // The starter goes on when the future is gone, as ever.
+                if let Err(second) = context::within(&mut frame, || guard::catch(|| this.future.set(None))) {
+                    guard::forget(second);
+                }
+                // Before it was ready, a panic is the starter's.
+                match this.shared.end(Over::Panicked(payload)) {
+                    Ok(()) => Poll::Ready(None),
+                    Err(Over::Panicked(payload)) => panic::resume_unwind(payload),
+                    Err(_) => Poll::Ready(None),
+                }
+            }
         }
     }
 }
@@ -265,7 +281,7 @@ where
         group: group.clone(),
         node: node.clone(),
         deadline: context::deadline(),
-        state: Mutex::new(State { stage: Stage::Starting, polled: false, given_up: false, listing, waiter: None }),
+        state: Mutex::new(State { stage: Stage::Starting, listing, begun: false, given_up: false, waiter: None }),
     });
     let starting = Starting { future: Some(make(Started { link: shared.clone() })), shared: shared.clone() };
     let child = {
@@ -330,7 +346,10 @@ impl<V, E> Drop for Starter<V, E> {
             (stage, state.waiter.take(), listing)
         };
         drop((waiter, listing));
-        if let Stage::Starting = stage {
+        // A panic that nobody saw isn't swallowed.
+        if let Stage::Over(Over::Panicked(payload)) = stage {
+            self.shared.group.panicked(payload, &self.shared.task);
+        } else if let Stage::Starting = stage {
             let location = self.shared.task.location();
             let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
             let wakers = self.shared.node.mark_all(&reason);

@@ -635,6 +635,23 @@ async fn meanwhile<F: Future>(job: F, limiter: &Limiter, waiting: usize, act: im
     .await
 }
 
+/// A job that waits for its own limiter is told also when it becomes hopeless only later: the limiter shrinks, and the
+/// other permits that there were go with their holders.
+pub fn a_job_whose_wait_becomes_hopeless_is_told<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let limiter = Limiter::new(2);
+        let other = limiter.acquire().await;
+        let ask = complaint::<R, _>(&limiter, |own| drop(on_this_thread(own.acquire())));
+        let shrink = || {
+            limiter.set_total(1);
+            drop(other);
+        };
+        let told = meanwhile(ask, &limiter, 1, shrink).await.expect("no permit was to come any more");
+        assert!(told.contains("limiter of its own"), "{told:?}");
+        assert_eq!((limiter.statistics().available, limiter.statistics().waiting), (1, 0));
+    });
+}
+
 /// A job that waits for its own limiter isn't told where a permit will come: from another holder, or because there are
 /// more now; its two waits count as one, and one that was given up not at all.
 pub fn a_job_that_will_have_a_permit_is_not_told<R: Runtime>(runtime: R) {

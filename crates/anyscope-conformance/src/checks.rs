@@ -212,6 +212,7 @@ macro_rules! each_check {
                 a_blocking_function_is_async_when_it_is_wrapped [27]
                 a_job_without_a_permit_does_not_hold_up_its_caller [27]
                 a_job_that_waits_for_its_own_limiter_is_told [26 28]
+                a_job_whose_wait_becomes_hopeless_is_told [26 28]
                 of_jobs_that_wait_for_one_another_one_is_told [28]
                 a_job_that_will_have_a_permit_is_not_told [28]
                 what_outlives_its_job_waits_like_anybody_else [28]

@@ -8,7 +8,7 @@
 //! one that would make all of them stuck is told instead.
 
 use crate::context;
-use crate::semaphore::{Permits, Semaphore, Statistics, Waiting};
+use crate::semaphore::{AcquireError, Permits, Semaphore, Statistics, Waiting};
 use crate::sync::{Arc, AtomicUsize, Mutex};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ impl Limiter {
     ///
     /// Dropping the future gives up the place in the queue. A permit that had been handed over goes to the next.
     pub fn acquire(&self) -> AcquireLimiter {
-        AcquireLimiter { limiter: self.clone(), waiting: Waiting::new(1), stuck: None }
+        AcquireLimiter { limiter: self.clone(), waiting: Waiting::new(1), around: None, begun: false, stuck: false }
     }
 
     /// Waits for a permit on behalf of `key`, which can have one at a time: a user, a host, a file.
@@ -226,28 +226,27 @@ impl Drop for KeyInUse {
 pub struct AcquireLimiter {
     limiter: Limiter,
     waiting: Waiting,
-    /// What the jobs around hold, where it was counted as stuck.
-    stuck: Option<Arc<Held>>,
+    /// What the jobs around hold, where it is of this limiter; known at the first poll.
+    around: Option<Arc<Held>>,
+    begun: bool,
+    /// Whether that was counted as stuck.
+    stuck: bool,
 }
 
 impl AcquireLimiter {
     /// Counts what the jobs around hold of this limiter as stuck, while this waits.
     fn stick(&mut self) {
-        if self.stuck.is_some() {
+        let Some(held) = &self.around else { return };
+        if self.stuck {
             return;
         }
-        let Some(held) = context::held().filter(|held| held.of(&self.limiter).next().is_some()) else { return };
+        self.stuck = true;
         let for_ever = self.limiter.0.permits.stick(held.of(&self.limiter));
-        self.stuck = Some(held);
-        assert!(
-            !for_ever,
-            "waited for a permit of a limiter inside of a blocking job that holds the last one of it, so that it would \
-             never come: give the inner work a limiter of its own, or this one more permits"
-        );
+        assert!(!for_ever, "{}", AcquireError::STUCK);
     }
 
     fn unstick(&mut self) {
-        if let Some(held) = self.stuck.take() {
+        if let Some(held) = self.around.take().filter(|_| self.stuck) {
             self.limiter.0.permits.unstick(held.of(&self.limiter));
         }
     }
@@ -258,11 +257,19 @@ impl Future for AcquireLimiter {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LimiterPermit> {
         let this = &mut *self;
+        if !this.begun {
+            this.begun = true;
+            this.around = context::held().filter(|held| held.of(&this.limiter).next().is_some());
+            if this.around.is_some() {
+                this.waiting = Waiting::new(1).inside();
+            }
+        }
         match this.waiting.poll(&this.limiter.0.permits, cx) {
             Poll::Ready(Ok(())) => {
                 this.unstick();
                 Poll::Ready(LimiterPermit { limiter: this.limiter.clone(), key: None })
             }
+            Poll::Ready(Err(error)) if error.is_stuck() => panic!("{error}"),
             // It is never closed, and one permit is never too many.
             Poll::Ready(Err(error)) => unreachable!("a limiter refused a permit: {error}"),
             Poll::Pending => {
@@ -305,6 +312,7 @@ impl Future for AcquireLimiterFor {
         if let Some(asked) = this.asked.take() {
             this.key = Some(KeyInUse::new(&this.acquire.limiter, asked)?);
         }
+        assert!(this.key.is_some(), "an acquire was polled after it had ended");
         let Poll::Ready(mut permit) = Pin::new(&mut this.acquire).poll(cx) else { return Poll::Pending };
         permit.key = this.key.take();
         Poll::Ready(Ok(permit))

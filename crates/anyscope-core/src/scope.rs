@@ -467,7 +467,9 @@ impl<B: Future> Future for InScope<'_, B> {
             }
             // The others end first.
             Err(payload) => {
-                if let Err(second) = guard::catch(|| self.as_mut().end()) {
+                let message = Some("the body or a child of the scope panicked".into());
+                let reason = Reason::new(ReasonKind::SiblingFailed, message, Location::caller());
+                if let Err(second) = context::dropping(&reason, || guard::catch(|| self.as_mut().end())) {
                     guard::forget(second);
                 }
                 panic::resume_unwind(payload);

@@ -42,6 +42,8 @@ struct State {
 /// What one waits for.
 struct Ask {
     needed: usize,
+    /// Whether it waits inside of a job that holds some already.
+    inside: bool,
     answer: Answer,
 }
 
@@ -52,6 +54,8 @@ enum Answer {
     Granted,
     /// There are no longer as many in all.
     TooMany,
+    /// All that there are are held by those who wait.
+    Stuck,
     /// The semaphore was closed: what whoever waits is told where it is nothing else.
     Closed,
 }
@@ -68,7 +72,26 @@ impl State {
             self.available -= signed(ask.needed);
             wakers.extend(self.queue.notify_front());
         }
+        wakers.extend(self.give_up());
         wakers
+    }
+
+    /// Whether no permit can come back any more.
+    fn is_stuck(&self) -> bool {
+        self.stuck > 0 && signed(self.stuck) >= signed(self.total) - self.available
+    }
+
+    /// Tells those who wait inside of jobs, where nothing is left that could come back.
+    fn give_up(&mut self) -> Vec<Waker> {
+        if !self.is_stuck() {
+            return Vec::new();
+        }
+        self.queue.notify_where(|ask| {
+            if ask.inside {
+                ask.answer = Answer::Stuck;
+            }
+            ask.inside
+        })
     }
 
     fn check(&self, needed: usize) -> Result<(), AcquireError> {
@@ -192,8 +215,7 @@ impl Permits {
                 state.stuck += 1;
             }
         }
-        let held = signed(state.total) - state.available;
-        state.stuck > 0 && signed(state.stuck) >= held
+        state.is_stuck()
     }
 
     /// Takes back what [`stick`](Self::stick) told.
@@ -221,6 +243,7 @@ impl Permits {
 /// A wait for permits that its owner takes apart: the part that [`Acquire`] and others share.
 pub(crate) struct Waiting {
     needed: usize,
+    inside: bool,
     place: Place,
     done: bool,
 }
@@ -236,7 +259,13 @@ enum Place {
 
 impl Waiting {
     pub(crate) fn new(needed: usize) -> Self {
-        Self { needed, place: Place::Outside, done: false }
+        Self { needed, inside: false, place: Place::Outside, done: false }
+    }
+
+    /// Waits inside of a job that holds permits itself: see [`Permits::stick`].
+    pub(crate) fn inside(mut self) -> Self {
+        self.inside = true;
+        self
     }
 
     pub(crate) fn poll(&mut self, permits: &Permits, cx: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
@@ -277,6 +306,7 @@ impl Waiting {
                     let result = match state.queue.remove(key) {
                         Removed::Notified(Ask { answer: Answer::Granted, .. }) => Ok(()),
                         Removed::Notified(Ask { answer: Answer::TooMany, .. }) => Err(AcquireError::TOO_MANY),
+                        Removed::Notified(Ask { answer: Answer::Stuck, .. }) => Err(AcquireError::STUCK),
                         _ => Err(AcquireError::CLOSED),
                     };
                     (Poll::Ready(result), Some(waker))
@@ -287,7 +317,7 @@ impl Waiting {
                     Err(error) => (Poll::Ready(Err(error)), Some(waker)),
                     Ok(()) if state.try_take(self.needed) => (Poll::Ready(Ok(())), Some(waker)),
                     Ok(()) => {
-                        let ask = Ask { needed: self.needed, answer: Answer::Closed };
+                        let ask = Ask { needed: self.needed, inside: self.inside, answer: Answer::Closed };
                         self.place = Place::Queued(state.queue.push(ask, waker));
                         (Poll::Pending, None)
                     }
@@ -312,7 +342,7 @@ impl Waiting {
         let (removed, wakers) = {
             let mut state = permits.state.lock();
             let removed = state.queue.remove(key);
-            if let Removed::Notified(Ask { needed, answer: Answer::Granted }) = removed {
+            if let Removed::Notified(Ask { needed, answer: Answer::Granted, .. }) = removed {
                 state.available += signed(needed);
             }
             // Subtle: also after leaving from the head unserved, since the next may need less.
@@ -632,11 +662,18 @@ pub struct AcquireError(Kind);
 enum Kind {
     Closed,
     TooMany,
+    Stuck,
 }
 
 impl AcquireError {
     pub(crate) const CLOSED: Self = Self(Kind::Closed);
     pub(crate) const TOO_MANY: Self = Self(Kind::TooMany);
+    /// For limiters, which panic with it.
+    pub(crate) const STUCK: Self = Self(Kind::Stuck);
+
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.0 == Kind::Stuck
+    }
 
     /// Returns whether the semaphore is closed.
     #[must_use]
@@ -656,6 +693,10 @@ impl fmt::Display for AcquireError {
         f.write_str(match self.0 {
             Kind::Closed => "the semaphore is closed",
             Kind::TooMany => "more permits were asked for than the semaphore has in all",
+            Kind::Stuck => {
+                "waited for a permit of a limiter inside of a blocking job that holds the last one of it, so that it would \
+                 never come: give the inner work a limiter of its own, or this one more permits"
+            }
         })
     }
 }

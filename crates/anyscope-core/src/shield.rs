@@ -35,8 +35,8 @@ use std::time::{Duration, Instant};
 /// nothing seems cancelled; groups, timeouts and tokens that are opened inside work as ever, and
 /// [`remaining`](crate::remaining) tells how long it will be left alone at least, where anything around has a deadline.
 ///
-/// What isn't of this crate knows nothing of shields: a `select!` that drops a future drops a shield in it. A child of a
-/// group can't be dropped like that: it goes on behind its shield, and the group around waits for it.
+/// Whoever drops a future drops a shield in it: a `select!`, and a [`race`](crate::race()) its losers. A child of a group
+/// can't be dropped like that: it goes on behind its shield, and the group around waits for it.
 ///
 /// # Panics
 ///

@@ -101,6 +101,8 @@ pub(super) struct State {
     /// Who waits for a place, and who for the end of the last user.
     pub(super) room: WaitQueue<()>,
     pub(super) quiet: WaitQueue<()>,
+    /// Who had to be cancelled by a shutdown.
+    pub(super) stragglers: Vec<TaskRef>,
     panics: Vec<(Payload, TaskRef)>,
     /// Whether the owner was dropped by a panic on its way.
     unwound: bool,
@@ -365,6 +367,7 @@ impl GroupCore {
                 how: None,
                 room: WaitQueue::new(),
                 quiet: WaitQueue::new(),
+                stragglers: Vec::new(),
                 panics: Vec::new(),
                 unwound: false,
                 consequences: Vec::new(),
@@ -433,14 +436,18 @@ impl GroupCore {
         state.phase != Phase::Open || (state.started < self.limit && state.waiting.is_empty())
     }
 
-    /// The users that live: children, and what finishes for them.
-    pub(super) fn users(&self) -> Vec<TaskRef> {
+    /// Notes the children that live as stragglers of a shutdown, unless they have been cancelled already.
+    pub(super) fn note_stragglers(&self) {
+        if self.children.is_cancelled() {
+            return;
+        }
         let members: Vec<_> = {
             let state = self.state.lock();
-            let users = state.members.iter().filter(|(_, entry)| entry.role != Role::Service);
-            users.filter_map(|(_, entry)| entry.member.clone()).collect()
+            let children = state.members.iter().filter(|(_, entry)| entry.role == Role::Child);
+            children.filter_map(|(_, entry)| entry.member.clone()).collect()
         };
-        members.iter().map(|member| member.task().clone()).collect()
+        let tasks: Vec<_> = members.iter().map(|member| member.task().clone()).collect();
+        self.state.lock().stragglers.extend(tasks);
     }
 
     /// Puts a child into the ready queue.

@@ -9,14 +9,13 @@ use crate::cancel::tree::Node;
 use crate::context;
 use crate::coop;
 use crate::runtime::Runtime;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::task::TaskRef;
 use crate::task::cell::{Birth, Cell, Joinable, Step};
 use crate::time::sleep;
 use crate::wait_queue::Removed;
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -64,13 +63,11 @@ pub(super) fn shutdown<R: Runtime>(
     location: &'static Location<'static>,
 ) -> Shutdown {
     group.stop().cancel(&Reason::new(ReasonKind::Shutdown, None, location));
-    let stragglers = Arc::new(Mutex::new(Vec::new()));
     let end = {
-        let (group, stragglers) = (Arc::downgrade(group), stragglers.clone());
+        let group = Arc::downgrade(group);
         move || {
             let Some(group) = group.upgrade() else { return };
-            let left = group.users();
-            *stragglers.lock() = left;
+            group.note_stragglers();
             let message = Some(format!("still at work {grace:?} after a shutdown was asked for").into());
             group.children.cancel(&Reason::new(ReasonKind::Shutdown, message, location));
             group.settle();
@@ -89,7 +86,7 @@ pub(super) fn shutdown<R: Runtime>(
         });
         drop(Cell::spawn(place, birth, future).detach());
     }
-    Shutdown { group: group.clone(), stragglers, key: None, over: false }
+    Shutdown { group: group.clone(), key: None, over: false }
 }
 
 /// Waits until every child has ended. Made by [`TaskGroup::shutdown`](crate::TaskGroup::shutdown).
@@ -97,12 +94,11 @@ pub(super) fn shutdown<R: Runtime>(
 /// The shutdown goes on whether this is awaited or not.
 pub struct Shutdown {
     group: Arc<GroupCore>,
-    stragglers: Arc<Mutex<Vec<TaskRef>>>,
     key: Option<usize>,
     over: bool,
 }
 
-/// How a shutdown went: who had to be cancelled.
+/// How the shutdown of a group went: who had to be cancelled.
 #[derive(Clone, Debug)]
 pub struct Stragglers(Vec<TaskRef>);
 
@@ -193,7 +189,8 @@ impl Future for Shutdown {
         }
         this.over = true;
         this.leave();
-        Poll::Ready(Stragglers(mem::take(&mut this.stragglers.lock())))
+        let stragglers = this.group.state.lock().stragglers.clone();
+        Poll::Ready(Stragglers(stragglers))
     }
 }
 

@@ -355,6 +355,9 @@ macro_rules! each_check {
                 room_waits_at_the_limit [10 26]
                 room_waits_for_nobody_in_a_group_that_has_ended [5 26]
                 spawning_as_there_is_room_keeps_the_limit [26]
+                a_key_has_one_child_at_a_time [1 12]
+                a_key_is_free_when_its_child_has_ended [5 13]
+                a_key_outlives_what_its_children_do [9 19]
             }
         }
     };

@@ -16,6 +16,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// Longer than any check takes.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// What happened, in its order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<&'static str>>>);
@@ -1405,5 +1408,94 @@ pub fn spawning_as_there_is_room_keeps_the_limit<R: Runtime>(runtime: R) {
             })
             .await;
         assert!(most.load(Ordering::SeqCst) <= 3, "{most:?} were in memory at a time");
+    });
+}
+
+/// Whoever is spawned under a key that is taken replaces the child that has it, and begins when that has ended: also
+/// where one that was to begin in between was replaced itself.
+pub fn a_key_has_one_child_at_a_time<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let (census, most) = (Census::new(), Arc::new(AtomicUsize::new(0)));
+        let values = task_group::<R, _, _>(async |g| {
+            let keyed = g.keyed();
+            let child = |number: usize| {
+                let (census, most) = (census.clone(), most.clone());
+                async move {
+                    // Behind a shield, so that a replaced child goes on for a while.
+                    shield::<R, _>(LONG, async {
+                        let _member = census.member();
+                        most.fetch_max(census.alive(), Ordering::SeqCst);
+                        turns(10).await;
+                    })
+                    .await;
+                    number
+                }
+            };
+            let tasks: Vec<_> =
+                (0..20).map(|number| keyed.spawn("key", child(number)).expect("the group is open")).collect();
+            let mut values = Vec::new();
+            for task in tasks {
+                values.extend(task.outcome().await.completed());
+            }
+            keyed.vacant("key").await;
+            assert!(keyed.is_empty() && !keyed.contains_key("key"));
+            values
+        })
+        .await;
+        assert_eq!(most.load(Ordering::SeqCst), 1, "two children of one key at a time");
+        assert_eq!(values.last(), Some(&19), "the last one has the key to itself");
+    });
+}
+
+/// A key is free when its child has ended, in whatever way; until then `try_spawn` gives the future back.
+pub fn a_key_is_free_when_its_child_has_ended<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let keyed = task_group::<R, _, _>(async |g| {
+            let keyed = g.keyed();
+            let gate = Gate::new();
+            let first = keyed.spawn(1, gate.passed()).expect("the group is open");
+            assert_eq!(keyed.get(&1).map(|task| task.id()), Some(first.id()));
+            assert!(keyed.try_spawn(1, async {}).expect_err("it is taken").is_occupied());
+            let second = keyed.try_spawn(2, pending::<()>()).expect("it is free");
+            assert_eq!(keyed.len(), 2);
+            assert!(keyed.cancel_with(&2, "enough") && !keyed.cancel(&2));
+            match second.outcome().await {
+                Outcome::Cancelled(reason) => assert_eq!(reason.message(), Some("enough")),
+                other => panic!("{other:?}"),
+            }
+            keyed.vacant(&2).await;
+            gate.open();
+            first.await;
+            keyed.vacant(&1).await;
+            assert!(keyed.is_empty() && !keyed.cancel(&1));
+            let third = keyed.spawn(1, async { 3 }).expect("the group is open");
+            assert_eq!(third.await, 3);
+            keyed
+        })
+        .await;
+        let back = keyed.spawn(1, async { 4 }).expect_err("the group has ended").into_inner();
+        assert_eq!(back.await, 4);
+        assert!(keyed.is_empty(), "a refused child has a key");
+    });
+}
+
+/// A child that panics leaves its key, and one that was replaced before it began is never polled.
+pub fn a_key_outlives_what_its_children_do<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let polled = Arc::new(AtomicUsize::new(0));
+        let ended = caught(task_group::<R, _, _>(async |g| {
+            let keyed = g.keyed();
+            let gate = Gate::new();
+            let wait = gate.passed();
+            drop(keyed.spawn("a", async { shield::<R, _>(LONG, wait).await }));
+            let count = polled.clone();
+            let skipped = keyed.spawn("a", async move { count.fetch_add(1, Ordering::SeqCst) }).expect("it is open");
+            let last = keyed.spawn("a", async { panic!("the last") }).expect("it is open");
+            assert!(skipped.outcome().await.is_cancelled());
+            gate.open();
+            let () = last.await;
+        }));
+        assert_eq!(said(&ended.await.expect_err("the last one panics")), "the last");
+        assert_eq!(polled.load(Ordering::SeqCst), 0, "a child that was replaced before it began was polled");
     });
 }

@@ -54,7 +54,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Makes a timer that ends at `at`.
     ///
     /// Promises: the timer is never early by [`now`](Self::now) of the same runtime; it works when polled from any
-    /// thread; `at` may be past, and may be a century ahead.
+    /// thread; `at` may be past, and may be a century ahead. One whose runtime has gone away may panic when it is polled.
     ///
     /// # Errors
     ///
@@ -90,7 +90,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
 /// A timer of a runtime: ends once its time has come, and can be set anew.
 pub trait Sleep: Future<Output = ()> + Send {
-    /// Sets the timer to end at `at`, whether it has ended or not.
+    /// Sets the timer to end at `at`, whether it has ended or not. Whoever does so polls it afterwards: it needn't keep
+    /// the waker that it has.
     fn reset(self: Pin<&mut Self>, at: Instant);
 }
 

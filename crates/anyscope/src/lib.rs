@@ -23,6 +23,9 @@
 //! | you have | on the runtime's threads, `'static` | in the current task, may borrow |
 //! |---|---|---|
 //! | a few children, each its own thing | [`task_group`], [`try_task_group`] | [`gather`] and [`try_gather`] of a tuple |
+//! | children that are spawned as it goes | [`task_group`] | [`scope`]; in parallel, blocking the caller: [`blocking_scope`] |
+//! | one child for each key | [`TaskGroup::keyed`] | |
+//! | something that others need, and that has to be ready | [`TaskGroup::start`], [`TaskGroup::spawn_service`] | |
 //! | many of a kind, results in order | [`gather`]`(..).parallel()` | [`gather`], [`try_gather`], with `.limit(n)` |
 //! | many of a kind, results as they come | `gather(..).parallel().for_each(..)` | `gather(..).for_each(..)` |
 //! | alternatives | spawn, then [`race`] the handles | [`race`], [`race_ok`] |
@@ -30,8 +33,12 @@
 //! | what there is at a deadline | `gather(..).parallel().within(..)` | `gather(..).within(..)` |
 //! | everything, panics included | `gather(..).parallel().settled()` | `gather(..).settled()` |
 //! | work that blocks a thread | [`unblock`], [`TaskGroup::spawn_blocking`] | |
+//! | a plain thread, or another runtime, that wants something done | [`TaskGroup::portal`] | |
 //! | something that takes too long | [`timeout`] around any of these | [`timeout`] around any of these |
 //! | somebody who may change their mind | [`CancelToken::run`] around any of these | [`CancelToken::run`] |
+//!
+//! Clean-up: [`with_cleanup`] for a piece of work, [`TaskGroup::on_exit`] for a group, [`shield`] for what must not be
+//! interrupted, [`TaskGroup::shutdown`] for an end in two phases. What travels with the work: [`TaskLocal`].
 //!
 //! Between tasks: [`Semaphore`], [`Limiter`], the locks of [`sync`], and [`channel`](channel()).
 //!

@@ -18,39 +18,39 @@ pub use core::{
 // Both of that name: the function, and the module beside it.
 pub use core::channel;
 
-/// See [`anyscope_core::TaskGroup`].
+/// A group of tasks, each of which ends with a value: see [`anyscope_core::TaskGroup`].
 pub type TaskGroup = core::TaskGroup<Current>;
-/// See [`anyscope_core::TryTaskGroup`].
+/// A group of tasks that the first error ends: see [`anyscope_core::TryTaskGroup`].
 pub type TryTaskGroup<E> = core::TryTaskGroup<E, Current>;
-/// See [`anyscope_core::GroupHandle`].
+/// Spawns into a group from anywhere: see [`anyscope_core::GroupHandle`].
 pub type GroupHandle = core::GroupHandle<Current>;
-/// See [`anyscope_core::TryGroupHandle`].
+/// Spawns into a fail-fast group from anywhere: see [`anyscope_core::TryGroupHandle`].
 pub type TryGroupHandle<E> = core::TryGroupHandle<E, Current>;
-/// See [`anyscope_core::Builder`].
+/// Settings of a group that isn't open yet: see [`anyscope_core::Builder`].
 pub type Builder = core::Builder<Current>;
-/// See [`anyscope_core::CancelToken`].
+/// A handle by which work is cancelled: see [`anyscope_core::CancelToken`].
 pub type CancelToken = core::CancelToken<Current>;
-/// See [`anyscope_core::Timeout`].
+/// A future with a deadline: see [`anyscope_core::Timeout`].
 pub type Timeout<F> = core::Timeout<F, Current>;
-/// See [`anyscope_core::futures::Sleep`].
+/// A wait for a time: see [`anyscope_core::futures::Sleep`].
 pub type Sleep = CoreSleep<Current>;
-/// See [`anyscope_core::Interval`].
+/// Ticks at a period: see [`anyscope_core::Interval`].
 pub type Interval = core::Interval<Current>;
-/// See [`anyscope_core::futures::Shield`].
+/// A future behind a shield: see [`anyscope_core::futures::Shield`].
 pub type Shield<F> = core::futures::Shield<F, Current>;
-/// See [`anyscope_core::futures::WithCleanup`].
+/// Work, and what has to be done after it: see [`anyscope_core::futures::WithCleanup`].
 pub type WithCleanup<W, C> = core::futures::WithCleanup<W, C, Current>;
-/// See [`anyscope_core::KeyedGroup`].
+/// Children of a group by key: see [`anyscope_core::KeyedGroup`].
 pub type KeyedGroup<K> = core::KeyedGroup<K, Current>;
-/// See [`anyscope_core::Portal`].
+/// Runs async work in a group, called from elsewhere: see [`anyscope_core::Portal`].
 pub type Portal = core::Portal<Current>;
-/// See [`anyscope_core::Scope`].
+/// Spawns children that borrow: see [`anyscope_core::Scope`].
 pub type Scope<'env> = core::Scope<'env, Current>;
-/// See [`anyscope_core::BlockingScope`].
+/// Spawns children that borrow and run in parallel: see [`anyscope_core::BlockingScope`].
 pub type BlockingScope<'env> = core::BlockingScope<'env, Current>;
-/// See [`anyscope_core::ScopedTask`].
+/// A handle to one child of a scope: see [`anyscope_core::ScopedTask`].
 pub type ScopedTask<T> = core::ScopedTask<T, Current>;
-/// See [`anyscope_core::Unblock`].
+/// A closure on the pool for blocking work: see [`anyscope_core::Unblock`].
 pub type Unblock<T> = core::Unblock<T, Current>;
 
 /// Opens a group, runs `body` with it, and returns the body's value after every child has ended.

@@ -6,6 +6,9 @@
 //! that loops can't use up what its siblings need. A gather or a race takes a step itself for each poll, so that a loop
 //! over them ends as well.
 //!
+//! Somebody may poll on without returning to whoever grants the budget: a `block_on` inside of a task or of a blocking job.
+//! After many steps that were refused in a row the budget is full again, so that it goes on.
+//!
 //! A future that is polled by hand, outside of everything of this crate or with a waker that wakes nobody, isn't counted
 //! and gets what is there.
 
@@ -16,9 +19,13 @@ use std::task::{Context, Poll};
 
 const BUDGET: u32 = 128;
 
+/// How many steps in a row are refused before it is clear that nobody returns because of it.
+const REFUSALS: u32 = 256;
+
 thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
     static YIELDS: Cell<u32> = const { Cell::new(0) };
+    static REFUSED: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Takes a step. Where there is none left, the caller has been woken already and is to return `Pending`.
@@ -29,6 +36,11 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
         return Poll::Ready(());
     }
     YIELDS.with(|count| count.set(count.get().wrapping_add(1)));
+    let refused = REFUSED.with(|refused| refused.replace(refused.get() + 1)) + 1;
+    if refused >= REFUSALS {
+        REFUSED.with(|refused| refused.set(0));
+        LEFT.with(|budget| budget.set(BUDGET));
+    }
     cx.waker().wake_by_ref();
     Poll::Pending
 }
@@ -49,15 +61,17 @@ fn left(cx: &Context<'_>) -> Option<u32> {
 
 /// Polls something with a budget of its own.
 pub(crate) fn fresh<T>(poll: impl FnOnce() -> T) -> T {
-    struct Restore(u32);
+    struct Restore(u32, u32);
 
     impl Drop for Restore {
         fn drop(&mut self) {
             let _ = LEFT.try_with(|budget| budget.set(self.0));
+            let _ = REFUSED.try_with(|refused| refused.set(self.1));
         }
     }
 
-    let _restore = Restore(LEFT.try_with(|budget| budget.replace(BUDGET)).unwrap_or(BUDGET));
+    let left = LEFT.try_with(|budget| budget.replace(BUDGET)).unwrap_or(BUDGET);
+    let _restore = Restore(left, REFUSED.try_with(|refused| refused.replace(0)).unwrap_or(0));
     poll()
 }
 

@@ -171,7 +171,8 @@ impl<R> TaskGroup<R> {
     ///
     /// Where there are several, the last one ends first, and each before the one that was spawned before it is cancelled:
     /// so a service can rely on those before it. A cancellation of the group doesn't reach services until their users
-    /// have ended; the drop of the group's future destroys idle ones at once. Services don't count towards the limit.
+    /// have ended, but doesn't wait for the body; the drop of the group's future destroys idle ones at once. What the body
+    /// needs to its own end belongs in a group around. Services don't count towards the limit.
     ///
     /// What a service has in hand when its users are gone is dropped with it: whoever needs it done waits for its answer, or
     /// has it done by [`on_exit`](Self::on_exit).
@@ -415,8 +416,9 @@ macro_rules! controls {
             ///
             /// The request is made at once: [`stopping`](crate::stopping) tells the children, present and future, and
             /// those of groups inside. Awaiting what is returned waits until every child has ended, and tells who had to
-            /// be cancelled by this or another shutdown; it goes on whether it is awaited or not. A child that awaits the
-            /// shutdown of its own group waits for itself, until the grace is over.
+            /// be cancelled by this or another shutdown; it goes on whether it is awaited or not. A child may ask for it as
+            /// well, and doesn't wait for itself; after the grace it is cancelled like the others. Services end with the last
+            /// child, though the body may go on.
             ///
             /// # Cancel safety
             ///

@@ -2,10 +2,10 @@
 //!
 //! # Invariants
 //!
-//! 1. A key has one tenant at most: the child that was spawned last under it, until that has ended.
-//! 2. A tenant begins after everyone who had the key before it has ended, also where one of those was replaced before it
-//!    began itself: each waits for all that the one before it waited for.
-//! 3. A tenant leaves the map only by its own end, and never removes another.
+//! 1. The children of a key stand in the order of their spawning until they have ended; the last one has the key, the
+//!    others were cancelled for it.
+//! 2. The first one has its turn: a child begins when all that stood before it have ended.
+//! 3. A key is free when nobody stands for it any more.
 
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
@@ -17,13 +17,14 @@ use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Birth, Cell, Step};
 use crate::task::{Task, TaskRef};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::pin::pin;
 
 /// Children of a group that are known by a key: a connection for each user, a watcher for each file. Made by
 /// [`TaskGroup::keyed`](crate::TaskGroup::keyed).
@@ -31,7 +32,9 @@ use std::panic::Location;
 /// A key has one child at a time. To spawn another under it replaces the one that is there: that is cancelled, and the new
 /// one begins when it has ended. A key is free again when its child has ended, in whatever way.
 ///
-/// A handle: clones are the same keys, and don't keep the group from ending. `Hash` and `Eq` of the keys must not use it.
+/// A handle: clones are the same keys, and don't keep the group from ending. `Hash`, `Eq` and `Clone` of the keys must not
+/// use it. A child that waits for the one that it replaces has its place under the group's limit already. In a fail-fast
+/// group an `Err` of these children is a value, and ends nothing.
 ///
 /// # Examples
 ///
@@ -55,19 +58,24 @@ use std::panic::Location;
 /// ```
 pub struct KeyedGroup<K, R> {
     group: Arc<GroupCore>,
-    tenants: Arc<Tenants<K>>,
+    keys: Arc<Keys<K>>,
     runtime: PhantomData<fn() -> R>,
 }
 
-struct Tenants<K>(Mutex<HashMap<K, Tenant>>);
+type Keys<K> = Mutex<HashMap<K, Tenants>>;
 
-/// Whoever has a key.
+/// Those who stand for a key, the last of whom has it.
+struct Tenants {
+    standing: VecDeque<Tenant>,
+    /// Set when nobody stands any more.
+    vacant: Arc<Event>,
+}
+
 struct Tenant {
     task: TaskRef,
     node: Arc<Node>,
-    /// Set when it has ended, and what it waits for itself.
-    over: Arc<Event>,
-    before: Vec<Arc<Event>>,
+    /// Set when all before it have ended.
+    turn: Arc<Event>,
 }
 
 impl<K, R> KeyedGroup<K, R>
@@ -75,7 +83,7 @@ where
     K: Hash + Eq + Clone + Send + 'static,
 {
     pub(crate) fn new(group: &Arc<GroupCore>) -> Self {
-        Self { group: group.clone(), tenants: Arc::new(Tenants(Mutex::new(HashMap::new()))), runtime: PhantomData }
+        Self { group: group.clone(), keys: Arc::new(Mutex::new(HashMap::new())), runtime: PhantomData }
     }
 
     /// Starts a child under a key. One that has the key is cancelled, and the new one begins when it has ended.
@@ -118,42 +126,52 @@ where
         let Some(reserved) = self.group.reserve(Role::Child) else { return Err(TrySpawnError::Closed(future)) };
         let task = TaskRef::new(None, location);
         let birth = Birth::child(reserved.group(), task.clone());
-        let over = Arc::new(Event::new());
-        let mut tenant =
-            Tenant { task: task.clone(), node: birth.node().clone(), over: over.clone(), before: Vec::new() };
-        let (before, replaced) = {
-            let mut tenants = self.tenants.0.lock();
-            let replaced = tenants.remove_entry(&key);
-            if let Some((key, sitting)) = replaced {
-                if !replace {
-                    tenants.insert(key, sitting);
-                    drop(tenants);
-                    return Err(TrySpawnError::Occupied(future));
-                }
-                tenant.before.extend(sitting.before.iter().filter(|before| !before.is_set()).cloned());
-                tenant.before.push(sitting.over.clone());
-                let before = tenant.before.clone();
-                tenants.insert(key.clone(), tenant);
-                (before, Some((key, sitting)))
-            } else {
-                tenants.insert(key.clone(), tenant);
-                (Vec::new(), None)
+        let turn = Arc::new(Event::new());
+        let tenant = Tenant { task: task.clone(), node: birth.node().clone(), turn: turn.clone() };
+        // A copy to know the key by at the end, made before the lock.
+        let own = key.clone();
+        let replaced = {
+            let mut keys = self.keys.lock();
+            let tenants = keys.entry(key).or_insert_with(Tenants::new);
+            if !replace && !tenants.standing.is_empty() {
+                drop(keys);
+                return Err(TrySpawnError::Occupied(future));
             }
+            let replaced = tenants.standing.back().map(|last| last.node.clone());
+            tenants.standing.push_back(tenant);
+            replaced
         };
-        if let Some((_, sitting)) = replaced {
-            let message = Some("another was spawned under its key".into());
-            sitting.node.cancel(&Reason::new(ReasonKind::Explicit, message, location));
+        match replaced {
+            Some(node) => {
+                let message = Some("another was spawned under its key".into());
+                node.cancel(&Reason::new(ReasonKind::Explicit, message, location));
+            }
+            None => drop(turn.set()),
         }
-        let leave = Leave { key: Some(key), task, over, tenants: self.tenants.clone() };
-        let child = async move {
-            let _leave = leave;
-            for before in before {
-                before.wait().await;
-            }
-            Step::Value(future.await)
-        };
-        Ok(Task::new(Cell::spawn(reserved, birth, Box::pin(child))))
+        let leave = Leave { key: Some(own), task, keys: self.keys.clone() };
+        Ok(Task::new(Cell::spawn(reserved, birth, Box::pin(stay(Stay { future, turn, leave })))))
     }
+}
+
+impl Tenants {
+    fn new() -> Self {
+        Self { standing: VecDeque::new(), vacant: Arc::new(Event::new()) }
+    }
+}
+
+/// A child, and the way out: the future goes first, however far it came.
+struct Stay<F, K: Hash + Eq> {
+    future: F,
+    turn: Arc<Event>,
+    leave: Leave<K>,
+}
+
+async fn stay<F: Future, K: Hash + Eq>(stay: Stay<F, K>) -> Step<F::Output> {
+    let Stay { future, turn, leave } = stay;
+    let _leave = leave;
+    let future = pin!(future);
+    turn.wait().await;
+    Step::Value(future.await)
 }
 
 impl<K: Hash + Eq, R> KeyedGroup<K, R> {
@@ -164,7 +182,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.tenants.0.lock().get(key).map(|tenant| tenant.task.clone())
+        self.keys.lock().get(key).and_then(|tenants| tenants.standing.back().map(|last| last.task.clone()))
     }
 
     /// Returns whether somebody has the key.
@@ -174,7 +192,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.tenants.0.lock().contains_key(key)
+        self.keys.lock().contains_key(key)
     }
 
     /// Cancels the child under a key. Returns whether there was one that hadn't been cancelled.
@@ -205,7 +223,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         K: std::borrow::Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let node = self.tenants.0.lock().get(key).map(|tenant| tenant.node.clone());
+        let node = self.keys.lock().get(key).and_then(|tenants| tenants.standing.back().map(|last| last.node.clone()));
         node.is_some_and(|node| node.cancel(&Reason::new(ReasonKind::Explicit, message, Location::caller())))
     }
 
@@ -220,9 +238,9 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         Q: Hash + Eq + ?Sized,
     {
         loop {
-            let over = self.tenants.0.lock().get(key).map(|tenant| tenant.over.clone());
-            match over {
-                Some(over) => over.wait().await,
+            let vacant = self.keys.lock().get(key).map(|tenants| tenants.vacant.clone());
+            match vacant {
+                Some(vacant) => vacant.wait().await,
                 None => return,
             }
         }
@@ -231,7 +249,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
     /// Returns how many keys are taken.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tenants.0.lock().len()
+        self.keys.lock().len()
     }
 
     /// Returns whether no key is taken.
@@ -246,7 +264,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
     where
         K: Clone,
     {
-        self.tenants.0.lock().keys().cloned().collect()
+        self.keys.lock().keys().cloned().collect()
     }
 }
 
@@ -254,36 +272,42 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
 struct Leave<K: Hash + Eq> {
     key: Option<K>,
     task: TaskRef,
-    over: Arc<Event>,
-    tenants: Arc<Tenants<K>>,
+    keys: Arc<Keys<K>>,
 }
 
 impl<K: Hash + Eq> Drop for Leave<K> {
     fn drop(&mut self) {
-        let left = self.key.take().map(|key| {
-            let mut tenants = self.tenants.0.lock();
-            let is_mine = tenants.get(&key).is_some_and(|tenant| tenant.task.id() == self.task.id());
-            let left = if is_mine { tenants.remove_entry(&key) } else { None };
-            drop(tenants);
-            (key, left)
-        });
-        self.over.set();
-        // The keys are the user's.
-        if let Some(payload) = guard::drop_caught(left) {
-            guard::resume(Some(payload));
+        let Some(key) = self.key.take() else { return };
+        let (turn, left) = {
+            let mut keys = self.keys.lock();
+            let Some(tenants) = keys.get_mut(&key) else { return };
+            let place = tenants.standing.iter().position(|tenant| tenant.task.id() == self.task.id());
+            let gone = place.and_then(|place| tenants.standing.remove(place));
+            // Who stands first now has its turn; who had it already is told again, for nothing.
+            let turn = tenants.standing.front().map(|first| first.turn.clone());
+            let left = if turn.is_none() { keys.remove_entry(&key) } else { None };
+            (turn, (gone, left))
+        };
+        if let Some(turn) = turn {
+            turn.set();
         }
+        if let (_, Some((_, tenants))) = &left {
+            tenants.vacant.set();
+        }
+        // The keys are the user's, and may panic.
+        guard::resume(guard::drop_caught((left, key)));
     }
 }
 
 impl<K, R> Clone for KeyedGroup<K, R> {
     fn clone(&self) -> Self {
-        Self { group: self.group.clone(), tenants: self.tenants.clone(), runtime: PhantomData }
+        Self { group: self.group.clone(), keys: self.keys.clone(), runtime: PhantomData }
     }
 }
 
 impl<K, R> fmt::Debug for KeyedGroup<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedGroup").field("len", &self.tenants.0.lock().len()).finish_non_exhaustive()
+        f.debug_struct("KeyedGroup").field("len", &self.keys.lock().len()).finish_non_exhaustive()
     }
 }
 

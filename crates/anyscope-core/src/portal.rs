@@ -22,6 +22,7 @@ use crate::local::Binding;
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
 use crate::task::{Task, TaskRef};
+use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::error::Error;
 use std::fmt;
@@ -201,7 +202,7 @@ where
     };
     let cell = Cell::spawn(reserved, birth, Box::pin(called));
     drop(cell.detach());
-    Running { shared, child: Some(InGroup { cell, node, location }), over: false }
+    Running { shared, child: Some(InGroup { group: group.clone(), cell, node, location }), over: false }
 }
 
 /// Parks the calling thread until a future has ended.
@@ -256,9 +257,7 @@ impl<T> Shared<T> {
             state.end = Some(end);
             state.waiter.take()
         };
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
+        wake_all(waiter);
         None
     }
 }
@@ -341,6 +340,7 @@ struct Running<T> {
 }
 
 struct InGroup {
+    group: Arc<GroupCore>,
     cell: Arc<dyn Member>,
     node: Arc<Node>,
     location: &'static Location<'static>,
@@ -391,13 +391,19 @@ impl<T> Drop for Running<T> {
             (state.end.take(), state.waiter.take())
         };
         drop(waiter);
-        if let (Some(InGroup { cell, node, location }), None) = (self.child.take(), &end) {
+        let child = self.child.take();
+        if let (Some(InGroup { cell, node, location, .. }), None) = (&child, &end) {
             let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
             let wakers = node.mark_all(&reason);
-            context::dropping(&reason, || cell.destroy(Doom::Cancelled));
-            crate::wait_queue::wake_all(wakers.into_iter().flatten());
+            context::dropping(&reason, || cell.clone().destroy(Doom::Cancelled));
+            wake_all(wakers.into_iter().flatten());
         }
-        drop(end);
+        // A panic that nobody saw isn't swallowed.
+        if let Some(End::Panicked(payload)) = end {
+            if let Some(child) = child {
+                child.group.panicked(payload, child.cell.task());
+            }
+        }
     }
 }
 

@@ -61,10 +61,10 @@ impl<'a, T> Recv<'a, T> {
             Taken::Message(message, sender) if gives_way => {
                 // It is taken first, so that giving way costs no place in the order.
                 self.place = Place::Served(message);
+                wake_all(sender);
                 if coop::poll_proceed(cx).is_ready() {
                     cx.waker().wake_by_ref();
                 }
-                wake_all(sender);
                 Some(Poll::Pending)
             }
             Taken::Message(message, sender) => {

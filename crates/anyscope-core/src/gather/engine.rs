@@ -19,6 +19,7 @@ use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
 use crate::task::cell::{Birth, Cell, Step};
 use crate::time::{Timeout, timeout};
+use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::collections::VecDeque;
 use std::fmt;
@@ -161,9 +162,7 @@ where
                 values.ready.push_back((index, value));
                 values.task.take()
             };
-            if let Some(task) = task {
-                task.wake();
-            }
+            wake_all(task);
             Step::Value(())
         });
         let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));

@@ -92,13 +92,15 @@ pub(super) struct State {
     /// Why the body didn't come to its end, where it didn't.
     cut: Option<Reason>,
     body_over: bool,
+    /// How many of the members are children.
+    pub(super) children: usize,
     /// The services that live, in the order of spawning.
     services: Vec<Service>,
     /// The last one runs first.
     finalisers: Vec<Finaliser>,
     /// What the finalisers are told.
     how: Option<Outcome<()>>,
-    /// Who waits for a place, and who for the end of the last user.
+    /// Who waits for a place, and who for the end of the last child.
     pub(super) room: WaitQueue<()>,
     pub(super) quiet: WaitQueue<()>,
     /// Who had to be cancelled by a shutdown.
@@ -362,6 +364,7 @@ impl GroupCore {
                 failed: false,
                 cut: None,
                 body_over: false,
+                children: 0,
                 services: Vec::new(),
                 finalisers: Vec::new(),
                 how: None,
@@ -400,6 +403,7 @@ impl GroupCore {
             return None;
         }
         let key = state.members.insert(Entry { member: None, id: None, role, started: false });
+        state.children += usize::from(role == Role::Child);
         drop(state);
         Some(Reserved { group: self.clone(), key, role, admitted: false })
     }
@@ -480,11 +484,18 @@ impl GroupCore {
                 state.started -= 1;
                 state.start_waiting(self.limit);
             }
+            if entry.role == Role::Child {
+                state.children -= 1;
+            }
             let ready = state.wake_driver(self.max_drivers);
             let mut ending = state.ending(&self.children);
             ending.ready = Some(ready);
             if self.has_room(&state) {
                 ending.wakers.extend(state.room.notify_all());
+            }
+            // The one that is left may be who waits.
+            if state.children <= 1 {
+                ending.wakers.extend(state.quiet.notify_all());
             }
             (entry, service, ending)
         };
@@ -711,8 +722,13 @@ impl State {
         self.members.len() + self.adopted
     }
 
+    /// Whether `task` is a child that lives.
+    pub(super) fn has_child(&self, task: TaskId) -> bool {
+        self.members.iter().any(|(_, entry)| entry.role == Role::Child && entry.id == Some(task))
+    }
+
     /// Whether anything but services lives.
-    pub(super) fn has_users(&self) -> bool {
+    fn has_users(&self) -> bool {
         self.live() > self.services.len()
     }
 
@@ -769,7 +785,10 @@ impl State {
         if self.has_users() || self.phase == Phase::Ended {
             return ending;
         }
-        ending.wakers = self.quiet.notify_all();
+        if self.phase == Phase::Abandoned && self.adopter.is_none() {
+            // Whoever dropped the group is destroying what it has, and nobody else is to take a service out of its hands.
+            return ending;
+        }
         let winding_down = self.body_over || self.phase != Phase::Open || children.is_cancelled();
         match self.services.last_mut() {
             Some(service) if winding_down && !service.told => {

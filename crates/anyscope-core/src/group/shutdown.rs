@@ -68,7 +68,7 @@ pub(super) fn shutdown<R: Runtime>(
         move || {
             let Some(group) = group.upgrade() else { return };
             group.note_stragglers();
-            let message = Some(format!("still at work {grace:?} after a shutdown was asked for").into());
+            let message = Some(format!("the grace of {grace:?} is over").into());
             group.children.cancel(&Reason::new(ReasonKind::Shutdown, message, location));
             group.settle();
         }
@@ -86,7 +86,8 @@ pub(super) fn shutdown<R: Runtime>(
         });
         drop(Cell::spawn(place, birth, future).detach());
     }
-    Shutdown { group: group.clone(), key: None, over: false }
+    let own = context::task().is_some_and(|task| group.state.lock().has_child(task.id()));
+    Shutdown { group: group.clone(), own: usize::from(own), key: None, over: false }
 }
 
 /// Waits until every child has ended. Made by [`TaskGroup::shutdown`](crate::TaskGroup::shutdown).
@@ -94,6 +95,8 @@ pub(super) fn shutdown<R: Runtime>(
 /// The shutdown goes on whether this is awaited or not.
 pub struct Shutdown {
     group: Arc<GroupCore>,
+    /// Whether it is a child itself that asked, which isn't waited for.
+    own: usize,
     key: Option<usize>,
     over: bool,
 }
@@ -167,7 +170,7 @@ impl Future for Shutdown {
         let waker = cx.waker().clone();
         let (over, unused) = {
             let mut state = this.group.state.lock();
-            if state.has_users() {
+            if state.children > this.own {
                 match this.key {
                     Some(key) if !state.quiet.is_notified(key) => (false, Some(state.quiet.update(key, waker))),
                     // Notified, but another child came since.

@@ -27,6 +27,7 @@ use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
 use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
+use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::error::Error;
@@ -127,9 +128,7 @@ impl<V, E> Shared<V, E> {
             (state.listing.take(), state.waiter.take())
         };
         drop(listing);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
+        wake_all(waiter);
         Ok(())
     }
 
@@ -354,7 +353,7 @@ impl<V, E> Drop for Starter<V, E> {
             let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
             let wakers = self.shared.node.mark_all(&reason);
             context::dropping(&reason, || self.cell.clone().destroy(Doom::Cancelled));
-            crate::wait_queue::wake_all(wakers.into_iter().flatten());
+            wake_all(wakers.into_iter().flatten());
         }
     }
 }

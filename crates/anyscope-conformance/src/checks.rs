@@ -290,6 +290,7 @@ macro_rules! each_check {
                 a_call_that_would_block_async_code_names_the_remedy [30]
                 a_call_has_the_deadline_and_the_locals_of_its_caller [16 28]
                 a_call_is_awaited_wherever_it_is [29]
+                a_job_may_call_as_often_as_it_likes [29 31]
             }
             shields {
                 a_shield_in_a_child_holds_off_its_cancellation [9 12]
@@ -358,6 +359,8 @@ macro_rules! each_check {
                 a_key_has_one_child_at_a_time [1 12]
                 a_key_is_free_when_its_child_has_ended [5 13]
                 a_key_outlives_what_its_children_do [9 19]
+                a_key_is_taken_until_all_who_had_it_have_ended [1 12]
+                whoever_awaits_a_shutdown_does_not_wait_for_itself [1]
             }
         }
     };

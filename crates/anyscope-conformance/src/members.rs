@@ -1499,3 +1499,55 @@ pub fn a_key_outlives_what_its_children_do<R: Runtime>(runtime: R) {
         assert_eq!(polled.load(Ordering::SeqCst), 0, "a child that was replaced before it began was polled");
     });
 }
+
+/// A key isn't free before all who had it have ended, also where the one that waits for another was cancelled; and not
+/// before what they captured is gone.
+pub fn a_key_is_taken_until_all_who_had_it_have_ended<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let (census, gate) = (Census::new(), Gate::new());
+        task_group::<R, _, _>(async |g| {
+            let keyed = g.keyed();
+            let (first, passed) = (census.member(), gate.passed());
+            let begun = Gate::new();
+            let begin = begun.clone();
+            let child = async move {
+                begin.open();
+                shield::<R, _>(LONG, passed).await;
+                drop(first);
+            };
+            drop(keyed.spawn("key", child).expect("the group is open"));
+            begun.passed().await;
+            let second = census.member();
+            let waiting = keyed.spawn("key", async move { drop(second) }).expect("the group is open");
+            assert!(keyed.cancel("key"));
+            assert!(waiting.outcome().await.is_cancelled());
+            assert!(keyed.try_spawn("key", async {}).expect_err("the first goes on").is_occupied());
+            gate.open();
+            keyed.vacant("key").await;
+            assert_eq!(census.alive(), 0, "the key is free, and somebody who had it isn't gone");
+        })
+        .await;
+    });
+}
+
+/// A child, a finaliser and a clean-up may ask for the shutdown of their group, and don't wait for themselves.
+pub fn whoever_awaits_a_shutdown_does_not_wait_for_itself<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let told = Arc::new(AtomicUsize::new(0));
+        task_group::<R, _, _>(async |g| {
+            let (handle, count) = (g.handle(), told.clone());
+            g.on_exit(async move {
+                assert!(handle.shutdown(LONG).await.is_empty());
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            let (handle, count) = (g.handle(), told.clone());
+            g.spawn(stopping());
+            g.spawn(async move {
+                assert!(handle.shutdown(LONG).await.is_empty());
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+        })
+        .await;
+        assert_eq!(told.load(Ordering::SeqCst), 2);
+    });
+}

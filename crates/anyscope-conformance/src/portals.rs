@@ -6,8 +6,8 @@ use crate::support::{
     while_polling, why,
 };
 use anyscope_core::{
-    CancelToken, Portal, ReasonKind, Runtime, TaskGroup, TaskLocal, cancelled, is_cancelled, now, remaining, run,
-    scope, sleep, task_group, timeout, try_task_group, unblock, yield_now,
+    CancelToken, Portal, ReasonKind, Runtime, Semaphore, TaskGroup, TaskLocal, cancelled, is_cancelled, now, remaining,
+    run, scope, sleep, task_group, timeout, try_task_group, unblock, yield_now,
 };
 use std::future::{Future, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -592,4 +592,23 @@ pub fn a_call_is_awaited_wherever_it_is<R: Runtime>(runtime: R) {
 #[allow(dead_code, reason = "compiled, not run: a call can be sent where its value can")]
 fn a_call_is_send<R: Runtime>(portal: &Portal<R>) -> impl Future + Send + 'static + use<R> {
     portal.enter(|| ready(String::new()))
+}
+
+/// A thread that polls on without returning, as a `block_on` in a job does, isn't held up by the budget of its poll.
+pub fn a_job_may_call_as_often_as_it_likes<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let semaphore = Semaphore::new(1);
+        let calls = task_group::<R, _, _>(async move |g| {
+            let portal = g.portal();
+            g.spawn_blocking(move || {
+                for _ in 0..1_000 {
+                    portal.call(|| async {}).expect("the group is open");
+                    drop(on_this_thread(semaphore.acquire()).expect("it is open"));
+                }
+                1_000
+            })
+            .await
+        });
+        assert_eq!(calls.await, 1_000);
+    });
 }

@@ -1,8 +1,8 @@
-//! Laws 7 to 13: requests, reasons and who reports.
+//! Laws 7 to 14: requests, reasons, who reports, and who cancels nobody.
 
 use crate::support::{
     Census, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once, poll_with,
-    polled, settled, surviving, until,
+    polled, settled, surviving, turns, until, while_polling,
 };
 use anyscope_core::{
     CancelToken, GroupHandle, Outcome, Reason, ReasonKind, Runtime, Semaphore, Task, TaskGroup, cancelled,
@@ -850,6 +850,27 @@ pub fn an_explicit_reason_tells_who_asked_and_where<R: Runtime>(runtime: R) {
     });
 }
 
+/// Who cancels a task by its handle, or the children of a group, is told apart from where they were spawned.
+pub fn a_cancelled_child_is_told_which_line_asked<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        task_group::<R, _, _>(async |g| {
+            let (one, other, all) = (g.spawn(never()), g.spawn(never()), g.spawn(never()));
+            let line = line!() + 1;
+            assert!(one.cancel_with("not this one"));
+            assert!(other.cancel());
+            g.cancel_with("nobody");
+            for (task, line, message) in
+                [(one, line, Some("not this one")), (other, line + 1, None), (all, line + 2, Some("nobody"))]
+            {
+                let reason = reason_of(task.outcome().await);
+                assert_eq!((reason.kind(), reason.message()), (ReasonKind::Explicit, message));
+                assert_eq!((reason.location().line(), reason.location().file()), (line, file!()));
+            }
+        })
+        .await;
+    });
+}
+
 /// Children whose group is dropped by a timeout are told of the deadline, and where it was set; also those whose token
 /// is past its deadline.
 pub fn the_children_of_what_timed_out_are_told_of_the_deadline<R: Runtime>(runtime: R) {
@@ -1020,4 +1041,54 @@ pub fn a_destructor_may_cancel_what_is_being_cancelled<R: Runtime>(runtime: R) {
         assert_eq!(cut.await.expect_err("it was cancelled").reason().message(), Some("first"));
     });
     assert_eq!(dropped.load(Ordering::SeqCst), 11);
+}
+
+/// A group cancels nobody by itself, neither when a child has ended, well or with a value that is an error or by its own
+/// cancellation, nor when the body has; and none of that ends the body early.
+pub fn a_group_originates_no_cancellation<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        for failing in [false, true] {
+            let (gate, over) = (Gate::new(), Gate::new());
+            let (passed, ended) = (gate.passed(), over.clone());
+            let mut group = Box::pin(task_group::<R, _, _>(async move |g| {
+                let late = g.spawn(async move {
+                    passed.await;
+                    turns(3).await;
+                    5
+                });
+                g.spawn(async {}).await;
+                let error = g.spawn(async { Err::<(), _>("a value like any other") }).await;
+                assert!(error.is_err());
+                let cancelled = g.spawn(never());
+                cancelled.cancel();
+                assert!(cancelled.outcome().await.is_cancelled());
+                turns(10).await;
+                assert!(!g.is_cancelled() && !is_cancelled());
+                ended.open();
+                if failing { Err(late) } else { Ok(late) }
+            }));
+            // What the group does at the end of its body, it does in the poll in which the body ends.
+            while_polling(&mut group, over.passed()).await;
+            gate.open();
+            let (Ok(late) | Err(late)) = group.await;
+            assert_eq!(late.outcome().await.completed(), Some(5), "it was cancelled by its group");
+        }
+
+        let gate = Gate::new();
+        let passed = gate.passed();
+        let sum = try_task_group::<R, _, _, &str>(async |g| {
+            let late = g.spawn(async move {
+                passed.await;
+                Ok(2)
+            });
+            g.spawn(async { Ok(()) }).await;
+            let cancelled = g.spawn(pending::<Result<(), _>>());
+            cancelled.cancel();
+            assert!(cancelled.outcome().await.is_cancelled());
+            turns(10).await;
+            gate.open();
+            Ok(late.await + 1)
+        });
+        assert_eq!(sum.await.expect("nobody failed"), 3);
+    });
 }

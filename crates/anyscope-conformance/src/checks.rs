@@ -60,6 +60,8 @@ macro_rules! each_check {
                 children_are_told_that_their_body_failed [13]
                 children_are_told_that_their_owner_was_dropped [13]
                 a_destructor_may_cancel_what_is_being_cancelled [7]
+                a_cancelled_child_is_told_which_line_asked [13]
+                a_group_originates_no_cancellation [14]
             }
             time {
                 a_relative_time_starts_at_the_first_poll [15]
@@ -159,6 +161,7 @@ macro_rules! each_check {
                 a_gate_opens_when_enough_permits_were_added [26]
                 whoever_waits_for_more_than_is_left_is_told [26]
                 numbers_that_make_no_sense_panic_at_the_call [26]
+                a_panic_of_who_holds_a_permit_gives_it_back [25]
                 a_key_has_one_permit_at_a_time [25 26]
                 a_key_is_free_when_its_waiter_is_dropped_in_any_state [24 25]
                 keys_are_neither_lost_nor_doubled_under_stress [25]
@@ -239,6 +242,7 @@ macro_rules! each_check {
                 two_runtimes_of_one_type_do_not_mix [29]
                 an_always_ready_loop_starves_nobody_beside_it [31]
                 an_always_ready_child_starves_no_sibling [31]
+                a_group_of_busy_children_starves_nobody_beside_it [31]
             }
             scopes {
                 the_children_of_a_scope_borrow_from_outside [29]

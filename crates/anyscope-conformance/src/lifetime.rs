@@ -796,40 +796,46 @@ fn spawning<T>(spawn: impl FnOnce() -> T) -> T {
     spawned
 }
 
-/// A child is never polled inside the call that spawns it, whoever calls.
+/// A child is never polled inside the call that spawns it, whoever calls; but it is polled.
 pub fn a_child_never_runs_inside_spawn<R: Runtime>(runtime: R) {
-    fn outside() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let counted = ran.clone();
+    let outside = move || {
         assert!(!SPAWNING.get(), "a child ran inside of `spawn`");
-    }
-
+        counted.fetch_add(1, Ordering::SeqCst);
+    };
     run(runtime, async {
         TaskGroup::<R>::builder()
             .limit(2)
             .run(async |g| {
                 for _ in 0..20 {
-                    spawning(|| g.spawn(async { outside() }));
-                    spawning(|| g.task("blocking").spawn_blocking(outside));
-                    let handle = g.handle();
+                    let inside = outside.clone();
+                    spawning(|| g.spawn(async move { inside() }));
+                    spawning(|| g.task("blocking").spawn_blocking(outside.clone()));
+                    let (handle, inside) = (g.handle(), outside.clone());
                     spawning(|| {
                         g.spawn(async move {
-                            outside();
-                            drop(spawning(|| handle.spawn(async { outside() })));
+                            inside();
+                            drop(spawning(|| handle.spawn(async move { inside() })));
                         })
                     });
                     yield_now().await;
                 }
             })
             .await;
+        assert_eq!(ran.load(Ordering::SeqCst), 80, "not every child ran");
         task_group::<R, _, _>(async |g| {
-            let handle = g.handle();
+            let (handle, outside) = (g.handle(), outside.clone());
             g.spawn(on_thread(move || {
                 for _ in 0..20 {
-                    drop(spawning(|| handle.spawn(async { outside() })));
+                    let inside = outside.clone();
+                    drop(spawning(|| handle.spawn(async move { inside() })));
                 }
             }));
         })
         .await;
     });
+    assert_eq!(ran.load(Ordering::SeqCst), 100, "not every child ran");
 }
 
 /// A job that blocks a thread until the check lets it go on.

@@ -861,3 +861,20 @@ impl<R: Runtime> anyscope_core::Sleep for ToySleep<R> {
         self.at = at;
     }
 }
+
+/// Children that are always ready, more of them than there are threads, leave the runtime's other tasks their turn.
+pub fn a_group_of_busy_children_starves_nobody_beside_it<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        task_group::<R, _, _>(async |g| {
+            let enough = Arc::new(AtomicBool::new(false));
+            for _ in 0..64 {
+                let enough = enough.clone();
+                g.spawn(async move { until(|| enough.load(Ordering::SeqCst)).await });
+            }
+            let beside =
+                task_group::<R, _, _>(async |g| g.spawn(async move { enough.store(true, Ordering::SeqCst) }).await);
+            beside.await;
+        })
+        .await;
+    });
+}

@@ -110,11 +110,12 @@ pub fn a_scope_ends_after_children_of_children<R: Runtime>(runtime: R) {
 /// What is spawned doesn't run inside of the spawn.
 pub fn a_scoped_child_never_runs_inside_spawn<R: Runtime>(runtime: R) {
     run(runtime, async {
-        let (spawning, inside) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (spawning, inside, ran) = (AtomicBool::new(false), AtomicBool::new(false), AtomicUsize::new(0));
         scope::<R, _, _>(|s| {
-            let (spawning, inside) = (&spawning, &inside);
+            let (spawning, inside, ran) = (&spawning, &inside, &ran);
             let child = || async {
-                inside.store(inside.load(Ordering::SeqCst) | spawning.load(Ordering::SeqCst), Ordering::SeqCst)
+                inside.fetch_or(spawning.load(Ordering::SeqCst), Ordering::SeqCst);
+                ran.fetch_add(1, Ordering::SeqCst);
             };
             spawning.store(true, Ordering::SeqCst);
             drop(s.spawn(child()));
@@ -127,6 +128,7 @@ pub fn a_scoped_child_never_runs_inside_spawn<R: Runtime>(runtime: R) {
         })
         .await;
         assert!(!inside.into_inner());
+        assert_eq!(ran.into_inner(), 2, "not every child ran");
     });
 }
 

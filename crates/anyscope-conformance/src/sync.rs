@@ -1,8 +1,8 @@
 //! Laws 24 to 26: permits.
 
-use crate::support::{Wakes, on_this_thread, on_thread, poll_once, poll_with, polled, said, settled};
+use crate::support::{Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, said, settled};
 use anyscope_core::{
-    Limiter, Permit, PermitArc, Runtime, Semaphore, Statistics, TaskGroup, gather, run, task_group, yield_now,
+    Limiter, Permit, PermitArc, Runtime, Semaphore, Statistics, TaskGroup, gather, interval, run, task_group, yield_now,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 /// Lets a future that has to wait do so: it is in the queue afterwards.
 fn queued<F: Future + Unpin>(mut future: F) -> F {
@@ -508,6 +509,27 @@ pub fn whoever_waits_for_more_than_is_left_is_told<R: Runtime>(runtime: R) {
     });
 }
 
+/// A permit comes back when its holder panics, however it was taken, and so does the place of one who waited.
+pub fn a_panic_of_who_holds_a_permit_gives_it_back<R: Runtime>(runtime: R) {
+    run(runtime, async {
+        let semaphore = Arc::new(Semaphore::new(3));
+        let limiter = Limiter::new(1);
+        for _ in 0..2 {
+            let panicked = caught(async {
+                let _one = semaphore.acquire().await.expect("it is open");
+                let _two = semaphore.try_acquire_arc().expect("there are two left");
+                let _three = limiter.acquire().await;
+                let mut waiting = Box::pin(semaphore.acquire_many(2));
+                assert!(polled(&mut waiting).await.is_pending());
+                panic!("with permits in hand");
+            });
+            panicked.await.expect_err("it panicked");
+            assert_eq!(numbers(semaphore.statistics()), [3, 3, 0, 0]);
+            assert_eq!(numbers(limiter.statistics()), [1, 1, 0, 0]);
+        }
+    });
+}
+
 /// More permits than can be counted, and limits under which nothing would ever start, are panics that say so.
 pub fn numbers_that_make_no_sense_panic_at_the_call<R: Runtime>(runtime: R) {
     fn panics(what: &str, f: impl FnOnce()) {
@@ -534,6 +556,7 @@ pub fn numbers_that_make_no_sense_panic_at_the_call<R: Runtime>(runtime: R) {
         limiter.set_total(MAX);
         assert_eq!(numbers(limiter.statistics()), [MAX, MAX, 0, 0]);
         panics("a group that starts nothing", || drop(TaskGroup::<R>::builder().limit(0)));
+        panics("an interval without a period", || drop(interval::<R>(Duration::ZERO)));
         panics("a gather that starts nothing", || drop(gather::<R, _, _>([async {}]).limit(0)));
     });
 }

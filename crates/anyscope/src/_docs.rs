@@ -14,6 +14,8 @@ pub mod laws {}
 #[cfg(any(not(doctest), all(feature = "tokio", feature = "smol", feature = "async-std")))]
 #[doc = include_str!("../docs/library.md")]
 pub mod library {}
+#[doc = include_str!("../docs/reliability.md")]
+pub mod reliability {}
 #[doc = include_str!("../docs/sync.md")]
 pub mod sync {}
 

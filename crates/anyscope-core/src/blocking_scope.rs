@@ -49,7 +49,8 @@ use std::time::Instant;
 /// The children are futures, polled by threads of the call's own, as many as the runtime polls tasks on, and inside of
 /// the runtime's context: timers, blocking jobs and the rest of this crate work in them. The calling thread does nothing
 /// but run `body` and wait: from async code, call it inside of [`unblock`](crate::unblock). On a runtime that makes progress
-/// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
+/// only while this very thread polls it, as tokio's current-thread one does inside of its own tasks, a child that waits for
+/// a timer or for another task hangs **for ever**.
 ///
 /// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
 /// they are dropped.

@@ -61,7 +61,7 @@ pub struct FirstErr(());
 
 /// Waits for all futures and returns their values in the order of the input.
 ///
-/// An iterator or a collection gives a `Vec`, a tuple a tuple. The futures run in the current task, side by side, and
+/// An iterator or a collection gives a `Vec` and can be configured, a tuple gives a tuple and can't. The futures run in the current task, side by side, and
 /// may borrow; [`parallel`](Gather::parallel) puts them on the runtime's threads. The input is pulled as there is room:
 /// see [`limit`](Gather::limit). Outputs are values, an `Err` among them: see [`try_gather`] for the other way.
 ///

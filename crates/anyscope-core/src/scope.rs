@@ -57,13 +57,10 @@ const ROUNDS: usize = 32;
 ///
 /// anyscope::run(anyscope::smol::Smol::new(), async {
 ///     let words = vec!["one".to_string(), "three".to_string()];
-///     let lengths = scope(|s| {
-///         let words = &words;
-///         async move {
-///             let first = s.spawn(async { words[0].len() });
-///             let second = s.spawn(async { words[1].len() });
-///             (first.await, second.await)
-///         }
+///     let lengths = scope(async |s| {
+///         let first = s.spawn(async { words[0].len() });
+///         let second = s.spawn(async { words[1].len() });
+///         (first.await, second.await)
 ///     })
 ///     .await;
 ///     assert_eq!(lengths, (3, 5));

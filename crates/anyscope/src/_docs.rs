@@ -6,6 +6,8 @@ pub mod adapter {}
 pub mod architecture {}
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+#[doc = include_str!("../docs/errors.md")]
+pub mod errors {}
 #[doc = include_str!("../docs/glossary.md")]
 pub mod glossary {}
 #[doc = include_str!("../docs/laws.md")]

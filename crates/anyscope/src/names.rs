@@ -141,7 +141,7 @@ where
 
 /// Waits for all futures and returns their values in the order of the input.
 ///
-/// An iterator or a collection gives a `Vec`, a tuple a tuple. The futures run in the current task, side by side, and
+/// An iterator or a collection gives a `Vec` and can be configured, a tuple gives a tuple and can't. The futures run in the current task, side by side, and
 /// may borrow; [`parallel`](core::Gather::parallel) puts them on the runtime's threads. The input is pulled as there is room:
 /// see [`limit`](core::Gather::limit). Outputs are values, an `Err` among them: see [`try_gather`] for the other way.
 ///
@@ -570,13 +570,10 @@ where
 ///
 /// anyscope::run(anyscope::smol::Smol::new(), async {
 ///     let words = vec!["one".to_string(), "three".to_string()];
-///     let lengths = scope(|s| {
-///         let words = &words;
-///         async move {
-///             let first = s.spawn(async { words[0].len() });
-///             let second = s.spawn(async { words[1].len() });
-///             (first.await, second.await)
-///         }
+///     let lengths = scope(async |s| {
+///         let first = s.spawn(async { words[0].len() });
+///         let second = s.spawn(async { words[1].len() });
+///         (first.await, second.await)
 ///     })
 ///     .await;
 ///     assert_eq!(lengths, (3, 5));
@@ -596,7 +593,8 @@ where
 /// The children are futures, polled by threads of the call's own, as many as the runtime polls tasks on, and inside of
 /// the runtime's context: timers, blocking jobs and the rest of this crate work in them. The calling thread does nothing
 /// but run `body` and wait: from async code, call it inside of [`unblock`]. On a runtime that makes progress
-/// only while this very thread polls it, as a current-thread one does inside of its own task, timers stand still meanwhile.
+/// only while this very thread polls it, as tokio's current-thread one does inside of its own tasks, a child that waits for
+/// a timer or for another task hangs **for ever**.
 ///
 /// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
 /// they are dropped.

@@ -26,6 +26,9 @@ impl<R: Runtime> Builder<R> {
 
     /// At most this many children are in progress at a time; the others wait in the order of their spawning.
     ///
+    /// A child holds its place until it has ended. One that waits for another of the same group, by its handle, by
+    /// [`start`](TaskGroup::start) or through a portal, needs room for both. Services don't count.
+    ///
     /// # Panics
     ///
     /// Where `limit` is zero: no child would ever start.

@@ -1,8 +1,8 @@
 //! Which runtime keeps which law: runs every check on every runtime and prints the table of the README.
 //!
 //! ```text
-//! cargo run --release --example laws
-//! cargo run --release --example laws -- 16 17    # these laws only
+//! cargo run --example laws
+//! cargo run --example laws -- 16 17    # these laws only
 //! ```
 
 #![forbid(unsafe_code)]

@@ -66,7 +66,7 @@ fn the_page_of_the_laws_has_their_numbers_and_names() {
     assert_eq!(headings, laws);
 }
 
-/// A table that was printed before a check came or went. `cargo run --release --example laws` prints a new one.
+/// A table that was printed before a check came or went. `cargo run --example laws` prints a new one.
 #[test]
 fn the_table_in_the_readme_is_of_the_checks_there_are() {
     let text = fs::read_to_string(root().join("README.md")).unwrap();

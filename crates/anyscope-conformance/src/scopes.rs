@@ -340,7 +340,7 @@ pub fn a_panic_of_the_body_of_a_scope_drops_the_children<R: Runtime>(runtime: R)
                     panic!("the body's");
                 }
             }));
-            let payload = caught(panicking.as_mut()).await.map(|()| ()).expect_err("the body panicked");
+            let payload = caught(panicking.as_mut()).await.expect_err("the body panicked");
             assert_eq!((said(&payload), census.alive()), ("the body's", 0));
 
             let payload = catch_unwind(AssertUnwindSafe(|| {

@@ -21,7 +21,7 @@ pub(crate) struct Digested {
 
 /// Reads a file to its end; tells `progress` how much at each step. Blocks.
 ///
-/// `None` where the scope around was cancelled meanwhile: nobody waits for the digest any more.
+/// `None` where the scope around was cancelled meanwhile, or its deadline has passed: the digest isn't wanted any more.
 pub(crate) fn digest(path: &Path, progress: impl Fn(u64)) -> io::Result<Option<Digested>> {
     let mut file = BufReader::with_capacity(CHUNK, File::open(path)?);
     let mut hasher = Sha256::new();

@@ -5,6 +5,7 @@ use crate::digest::{Digest, Digested, digest};
 use crate::stop::{Failure, Stop};
 use crate::walk::Walk;
 use anyscope::{Limiter, TaskGroup, task_group, try_gather, unblock};
+use std::future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ pub(crate) async fn job(order: Arc<Order>) -> Result<Survey, Stop> {
 
 async fn survey(g: &TaskGroup, order: &Arc<Order>) -> Result<Survey, Stop> {
     let walk = order.clone();
-    let paths = g.task("walk").spawn_blocking(move || walk.paths()).await?;
+    let paths = whole(g.task("walk").spawn_blocking(move || walk.paths()).await?).await;
     order.console.found(paths.len());
 
     // Not more than `limit` are pulled, started and open at a time, however long the list is. Being children of a
@@ -69,23 +70,40 @@ async fn survey(g: &TaskGroup, order: &Arc<Order>) -> Result<Survey, Stop> {
     Ok(Survey { lines, bytes })
 }
 
+/// Takes the result of a job that blocks, or, where that one gave up, waits for the end that it saw coming.
+///
+/// A job looks at the clock and may know of the deadline before the timeout does. What it returns counts even then, so
+/// half a result must not pass for a whole one.
+async fn whole<T>(result: Option<T>) -> T {
+    match result {
+        Some(result) => result,
+        None => future::pending().await,
+    }
+}
+
 impl Order {
-    /// Returns every file. Blocks.
-    fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
-        Walk::new(&self.root, self.skip)
-            .take_while(|_| !anyscope::is_cancelled())
-            .filter_map(|found| self.tolerate(found).transpose())
-            .collect()
+    /// Returns every file; `None` where it isn't wanted any more. Blocks.
+    fn paths(&self) -> Result<Option<Vec<PathBuf>>, Failure> {
+        let mut paths = Vec::new();
+        for found in Walk::new(&self.root, self.skip) {
+            if anyscope::is_cancelled() {
+                return Ok(None);
+            }
+            paths.extend(self.tolerate(found)?);
+        }
+        Ok(Some(paths))
     }
 
     /// Digests one file on the runtime's pool for work that blocks; `None` where that failed and was told.
     async fn digest(self: Arc<Self>, path: PathBuf, pool: Limiter) -> Result<Option<Digested>, Failure> {
-        unblock(move || {
+        let job = unblock(move || {
             let digested = digest(&path, |bytes| self.console.read(bytes));
-            self.tolerate(digested.map_err(|error| Failure { path, error })).map(Option::flatten)
-        })
-        .limiter(&pool)
-        .await
+            self.tolerate(digested.map_err(|error| Failure { path, error }))
+        });
+        match job.limiter(&pool).await? {
+            Some(digested) => Ok(Some(whole(digested).await)),
+            None => Ok(None),
+        }
     }
 
     /// Tells of a failure and lets the rest go on, unless the first one is to end it all.

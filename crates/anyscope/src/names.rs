@@ -407,6 +407,7 @@ pub fn remaining() -> Option<Duration> {
 ///
 /// A closure that runs can't be stopped. So a caller that is cancelled, or whose time is up, first waits for it, and
 /// keeps its result: late but done is done. [`abandon_on_cancel`](core::Unblock::abandon_on_cancel) lets go of it instead.
+/// So a closure that ends early says so in what it returns: half a result would pass for a whole one.
 ///
 /// # Panics
 ///

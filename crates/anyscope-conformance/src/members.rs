@@ -449,7 +449,11 @@ pub fn a_dropped_start_destroys_the_child<R: Runtime>(runtime: R) {
                         g.spawn(async {}).await;
                         drop(start);
                     }
-                    1 => drop(start),
+                    1 => {
+                        drop(start);
+                        // Its first poll may have been under way.
+                        g.spawn(async {}).await;
+                    }
                     _ => {
                         let token = anyscope_core::CancelToken::<OneAtATime<R>>::new();
                         let mut start = Box::pin(token.run(start));
@@ -457,6 +461,8 @@ pub fn a_dropped_start_destroys_the_child<R: Runtime>(runtime: R) {
                         g.spawn(async {}).await;
                         token.cancel();
                         assert!(start.await.is_err());
+                        // The cancellation woke the child as well, which may be ending itself.
+                        g.spawn(async {}).await;
                     }
                 }
                 assert_eq!(census.alive(), 0, "the child of a start outlived it ({how})");
@@ -1485,9 +1491,14 @@ pub fn a_key_outlives_what_its_children_do<R: Runtime>(runtime: R) {
         let polled = Arc::new(AtomicUsize::new(0));
         let ended = caught(task_group::<R, _, _>(async |g| {
             let keyed = g.keyed();
-            let gate = Gate::new();
-            let wait = gate.passed();
-            drop(keyed.spawn("a", async { shield::<R, _>(LONG, wait).await }));
+            let (gate, begun) = (Gate::new(), Gate::new());
+            let (wait, begin) = (gate.passed(), begun.clone());
+            let first = async move {
+                begin.open();
+                shield::<R, _>(LONG, wait).await;
+            };
+            drop(keyed.spawn("a", first).expect("it is open"));
+            begun.passed().await;
             let count = polled.clone();
             let skipped = keyed.spawn("a", async move { count.fetch_add(1, Ordering::SeqCst) }).expect("it is open");
             let last = keyed.spawn("a", async { panic!("the last") }).expect("it is open");

@@ -2,7 +2,7 @@
 //! library alone. `docs/adapter.md` walks through it; every line here stands there.
 //!
 //! States of a driver: ready (it waits for a thread), running (a thread has it in its hands, and whether it was woken
-//! meanwhile is noted), idle (it waits for its waker). It's in one of the three maps of [`State`] at a time; one that
+//! meanwhile is noted), idle (it waits for its waker). It's in one of the three maps of `State` at a time; one that
 //! has ended is in none, and its waker does nothing.
 //!
 //! Invariants:

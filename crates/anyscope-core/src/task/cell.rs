@@ -38,7 +38,7 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Frame, FrameSlot, Shields};
-use crate::group::core::{Admission, GroupCore, Reserved, Role};
+use crate::group::core::{Admission, GroupCore, Reserved};
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
 use crate::local::Binding;
@@ -207,7 +207,6 @@ impl<T: Send + 'static> Cell<T> {
                 handle: true,
             }),
         });
-        let is_service = reserved.role() == Role::Service;
         match reserved.admit(cell.clone(), task.id(), &node) {
             Admission::Started(wake) => wake.go(&group),
             // Held back by the limit; a cancellation has to find it all the same.
@@ -215,10 +214,6 @@ impl<T: Send + 'static> Cell<T> {
             Admission::Refused(doom) => {
                 cell.clone().destroy(doom);
             }
-        }
-        if is_service {
-            // It may have come when all users were gone, and nothing else tells it to end.
-            group.settle();
         }
         cell
     }

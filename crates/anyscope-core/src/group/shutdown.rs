@@ -13,7 +13,6 @@ use crate::sync::Arc;
 use crate::task::TaskRef;
 use crate::task::cell::{Birth, Cell, Joinable, Step};
 use crate::time::sleep;
-use crate::wait_queue::Removed;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -168,49 +167,28 @@ impl Future for Shutdown {
             return Poll::Pending;
         }
         let waker = cx.waker().clone();
-        let (over, unused) = {
+        let (poll, unused) = {
             let mut state = this.group.state.lock();
             if state.children > this.own {
-                match this.key {
-                    Some(key) if !state.quiet.is_notified(key) => (false, Some(state.quiet.update(key, waker))),
-                    // Notified, but another child came since.
-                    key => {
-                        if let Some(key) = key {
-                            let _ = state.quiet.remove(key);
-                        }
-                        this.key = Some(state.quiet.push((), waker));
-                        (false, None)
-                    }
-                }
+                // Where it was notified, another child came since.
+                (Poll::Pending, (state.quiet.wait(&mut this.key, waker), None))
             } else {
-                (true, Some(waker))
+                this.over = true;
+                let stragglers = Stragglers(state.stragglers.clone());
+                (Poll::Ready(stragglers), (Some(waker), state.quiet.leave(&mut this.key)))
             }
         };
         drop(unused);
-        if !over {
-            return Poll::Pending;
-        }
-        this.over = true;
-        this.leave();
-        let stragglers = this.group.state.lock().stragglers.clone();
-        Poll::Ready(Stragglers(stragglers))
-    }
-}
-
-impl Shutdown {
-    fn leave(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.group.state.lock().quiet.remove(key);
-            if let Removed::Queued((), waker) = removed {
-                drop(waker);
-            }
-        }
+        poll
     }
 }
 
 impl Drop for Shutdown {
     fn drop(&mut self) {
-        self.leave();
+        if self.key.is_some() {
+            let unused = self.group.state.lock().quiet.leave(&mut self.key);
+            drop(unused);
+        }
     }
 }
 

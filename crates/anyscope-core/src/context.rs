@@ -322,6 +322,12 @@ pub(crate) fn is_in_job() -> bool {
     find(|frame| frame.job.then_some(())).is_some()
 }
 
+/// Whether a caller that awaits what was cancelled never resumes: a scope around it is cancelled too, and whoever did that
+/// drops it.
+pub(crate) fn never_resumes() -> bool {
+    !is_in_job() && scope().is_some_and(|scope| scope.is_cancelled_above())
+}
+
 /// Whether the caller is a blocking job whose deadline has passed.
 pub(crate) fn is_late_job() -> bool {
     let deadline = find(|frame| if frame.job { frame.deadline } else { None });

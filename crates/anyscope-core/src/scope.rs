@@ -22,6 +22,7 @@ use crate::outcome::{Outcome, Panic};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
+use crate::task::awaited;
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;
@@ -334,22 +335,14 @@ impl<T, R> Future for ScopedTask<T, R> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        if self.never {
+        let Self { slot, never, location, .. } = &mut *self;
+        if *never {
             return Poll::Pending;
         }
-        let why = match self.slot.poll(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Outcome::Completed(value)) => return Poll::Ready(value),
-            // Whoever cancelled the child is cancelling its awaiter as well, and drops it.
-            Poll::Ready(_) if !context::is_in_job() && context::scope().is_some_and(|it| it.is_cancelled_above()) => {
-                self.never = true;
-                return Poll::Pending;
-            }
-            Poll::Ready(Outcome::Cancelled(reason)) => format!("was cancelled: {reason}"),
-            Poll::Ready(Outcome::Panicked(panic)) => panic.to_string(),
-            Poll::Ready(Outcome::RuntimeGone) => "was ended because its runtime went away".to_owned(),
-        };
-        panic!("awaited a child of a scope, spawned at {}, which {why}", self.location);
+        match slot.poll(cx) {
+            Poll::Ready(outcome) => awaited(outcome, never, format_args!("a child of a scope, spawned at {location}")),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

@@ -402,10 +402,7 @@ fn not_ready<T, E>(over: Over<E>, task: &TaskRef, never: &mut bool, failed: impl
     let outcome = match over {
         Over::Failed(error) => return Poll::Ready(failed(error)),
         Over::Panicked(payload) => panic::resume_unwind(payload),
-        // Whoever cancelled the child is cancelling the starter as well, and drops it.
-        Over::Ended(Outcome::Cancelled(_))
-            if !context::is_in_job() && context::scope().is_some_and(|scope| scope.is_cancelled_above()) =>
-        {
+        Over::Ended(Outcome::Cancelled(_)) if context::never_resumes() => {
             *never = true;
             return Poll::Pending;
         }

@@ -12,7 +12,6 @@
 //! 2. The closure and its captures are dropped, then the permit, then the result is published, then the adoption ends.
 //! 3. A future whose job was accepted shields its scopes until the result is there, unless it is to be abandoned.
 
-use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Deferral, Frame, Shielded};
 use crate::group::orphan::Adopted;
@@ -310,8 +309,7 @@ impl<T> Drop for Running<T> {
         if self.delivered {
             return;
         }
-        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
-        self.scope.cancel(&reason);
+        self.scope.cancel(&context::drop_reason_or(self.location));
         drop(left);
     }
 }

@@ -21,7 +21,7 @@
 //! A shield that ends while something outside is pending leaves a mark: the next one gives way, so that what was pending
 //! strikes between the two.
 
-use crate::cancel::reason::Reason;
+use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::coop;
 use crate::group::core::GroupCore;
@@ -404,4 +404,9 @@ pub(crate) fn dropping<T>(reason: &Reason, f: impl FnOnce() -> T) -> T {
 /// Why a future is being dropped on this thread, if its owner said so.
 pub(crate) fn drop_reason() -> Option<Reason> {
     DROPPING.try_with(|slot| slot.borrow().clone()).ok().flatten()
+}
+
+/// The same, or that what was made at `location` was dropped.
+pub(crate) fn drop_reason_or(location: &'static Location<'static>) -> Reason {
+    drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location))
 }

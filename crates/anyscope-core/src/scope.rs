@@ -225,9 +225,7 @@ pin_project! {
             let mut this = this.project();
             let future = &mut this.future;
             let panic = context::within(this.frame, || guard::catch(|| future.set(None))).err();
-            let reason = context::drop_reason();
-            let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location));
-            this.slot.set(Outcome::Cancelled(reason));
+            this.slot.set(Outcome::Cancelled(context::drop_reason_or(this.location)));
             guard::resume(panic);
         }
     }

@@ -197,7 +197,7 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         let Some(members) = self.group.abandon() else { return };
-        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
+        let reason = context::drop_reason_or(self.location);
         // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken
         // for, and be in the middle of ending them when this drop returns.
         let wakers = self.group.whole.mark_all(&reason).unwrap_or_default();

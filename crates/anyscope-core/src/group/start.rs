@@ -26,7 +26,7 @@ use crate::guard::{self, Payload};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
+use crate::task::cell::{Birth, Cell, Joinable, Member, Step, destroy_in_place};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -349,11 +349,7 @@ impl<V, E> Drop for Starter<V, E> {
         if let Stage::Over(Over::Panicked(payload)) = stage {
             self.shared.group.panicked(payload, &self.shared.task);
         } else if let Stage::Starting = stage {
-            let location = self.shared.task.location();
-            let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
-            let wakers = self.shared.node.mark_all(&reason);
-            context::dropping(&reason, || self.cell.clone().destroy(Doom::Cancelled));
-            wake_all(wakers.into_iter().flatten());
+            destroy_in_place(&self.cell, &self.shared.node);
         }
     }
 }

@@ -45,6 +45,7 @@ use crate::local::Binding;
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
+use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::future::Future;
 use std::mem;
@@ -69,6 +70,16 @@ pub(crate) trait Member: Send + Sync {
     fn destroy(self: Arc<Self>, doom: Doom) -> bool;
     /// Whether it has been destroyed.
     fn is_over(&self) -> bool;
+}
+
+/// Ends a child on behalf of whoever it was started for, who is being dropped: here and now, where it isn't being polled.
+/// `node` is what cancels it.
+pub(crate) fn destroy_in_place(cell: &Arc<dyn Member>, node: &Arc<Node>) {
+    let reason = context::drop_reason_or(cell.task().location());
+    // Subtle: marked, but not woken yet: a driver on another thread would take what it is woken for.
+    let wakers = node.mark_all(&reason);
+    context::dropping(&reason, || cell.clone().destroy(Doom::Cancelled));
+    wake_all(wakers.into_iter().flatten());
 }
 
 /// A child as its handle sees it.

@@ -32,9 +32,11 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::task::TaskRef;
 use crate::wait_queue::wake_all;
 use std::cell::RefCell;
+use std::future::Future;
 use std::mem;
 use std::panic::Location;
-use std::task::{Context, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
@@ -147,6 +149,21 @@ pub(crate) fn within<T>(slot: &mut FrameSlot, f: impl FnOnce() -> T) -> T {
     };
     let _pop = Pop(slot);
     if root || depth == 1 { coop::fresh(f) } else { f() }
+}
+
+/// Polls a future with the frame in `slot` around it, and drops it there when it is ready.
+pub(crate) fn poll_within<F: Future>(
+    slot: &mut FrameSlot,
+    mut future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    within(slot, || {
+        let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
+        if polled.is_ready() {
+            future.set(None);
+        }
+        polled
+    })
 }
 
 /// The first that `find` finds, from the innermost frame outwards to the root of the task.

@@ -297,17 +297,7 @@ impl<F: Future> Future for Called<F, F::Output> {
         let mut this = self.project();
         let frame = this.frame.get_or_insert_with(Frame::default);
         frame.deadline = context::earlier(*this.deadline, context::deadline());
-        let future = &mut this.future;
-        let polled = context::within(this.frame, || {
-            guard::catch(|| {
-                let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
-                if polled.is_ready() {
-                    future.set(None);
-                }
-                polled
-            })
-        });
-        let end = match polled {
+        let end = match guard::catch(|| context::poll_within(this.frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => End::Value(value),
             Err(payload) => {

@@ -226,16 +226,7 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             matches!(state.stage, Stage::Starting)
         };
         let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
-        let polled = context::within(&mut frame, || {
-            guard::catch(|| {
-                let polled = this.future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
-                if polled.is_ready() {
-                    this.future.set(None);
-                }
-                polled
-            })
-        });
-        match polled {
+        match guard::catch(|| context::poll_within(&mut frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => {
                 if is_starting && this.shared.is_given_up() {
                     this.shared.cancel_given_up();

@@ -20,7 +20,7 @@ use crate::group::core::{GroupCore, Role};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Birth, Cell, Joinable, Member, Step, destroy_in_place};
+use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
 use crate::task::{Task, TaskRef};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -200,8 +200,7 @@ where
         group: group.clone(),
         location,
     };
-    let cell = Cell::spawn(reserved, birth, Box::pin(called));
-    drop(cell.detach());
+    let cell = Cell::spawn_detached(reserved, birth, called);
     Running { shared, child: Some(InGroup { group: group.clone(), cell, node }), over: false }
 }
 

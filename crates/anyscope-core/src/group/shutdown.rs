@@ -11,7 +11,7 @@ use crate::coop;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Joinable, Step};
+use crate::task::cell::{Birth, Cell, Step};
 use crate::time::sleep;
 use std::fmt;
 use std::future::Future;
@@ -77,13 +77,11 @@ pub(super) fn shutdown<R: Runtime>(
     } else if let Some(place) = group.reserve(Role::Service) {
         // A service, so that the group doesn't wait for it: it ends with the last user.
         let task = TaskRef::new(Some("shutdown".into()), location);
-        let birth = Birth::under(Node::root(), group, task);
-        let future = Box::pin(async move {
+        Cell::spawn_detached(place, Birth::under(Node::root(), group, task), async move {
             sleep::<R>(grace).await;
             end();
             Step::Value(())
         });
-        drop(Cell::spawn(place, birth, future).detach());
     }
     let own = context::task().is_some_and(|task| group.state.lock().has_child(task.id()));
     Shutdown { group: group.clone(), own: usize::from(own), key: None, over: false }

@@ -26,7 +26,7 @@ use crate::guard::{self, Payload};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Joinable, Member, Step, destroy_in_place};
+use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -290,8 +290,7 @@ where
             }
         }
     };
-    let cell = Cell::spawn(reserved, Birth::under(node, &group, task), Box::pin(child));
-    drop(cell.detach());
+    let cell = Cell::spawn_detached(reserved, Birth::under(node, &group, task), child);
     Starter { shared, cell, over: false }
 }
 

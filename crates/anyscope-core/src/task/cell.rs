@@ -229,6 +229,17 @@ impl<T: Send + 'static> Cell<T> {
         cell
     }
 
+    /// The same without a handle: nobody is told how the child ended.
+    pub(crate) fn spawn_detached(
+        reserved: Reserved,
+        birth: Birth,
+        future: impl Future<Output = Step<T>> + Send + 'static,
+    ) -> Arc<Self> {
+        let cell = Self::spawn(reserved, birth, Box::pin(future));
+        drop(cell.detach());
+        cell
+    }
+
     fn watch_while_held_back(self: &Arc<Self>) {
         let waker = Waker::from(self.clone());
         let mut key = None;

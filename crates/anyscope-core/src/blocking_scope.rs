@@ -80,10 +80,7 @@ where
     R: Runtime,
     F: FnOnce(&BlockingScope<'env, R>) -> T,
 {
-    let runtime = match context::runtime() {
-        Some(around) if R::from_dyn(&around).is_some() => around,
-        _ => context::locate::<R>(Location::caller()).into_dyn(),
-    };
+    let runtime = context::locate_dyn::<R>(Location::caller());
     let list = Arc::new(List {
         state: Mutex::new(State { stages: Slab::new(), ready: VecDeque::new(), idle: Vec::new(), closing: false }),
     });

@@ -274,6 +274,14 @@ pub(crate) fn locate<R: Runtime>(call: &'static Location<'static>) -> R {
     }
 }
 
+/// The same for what keeps the runtime without its type: what is around as it is, where it is one of type `R`.
+pub(crate) fn locate_dyn<R: Runtime>(call: &'static Location<'static>) -> DynRuntime {
+    match runtime() {
+        Some(around) if R::from_dyn(&around).is_some() => around,
+        _ => locate::<R>(call).into_dyn(),
+    }
+}
+
 /// Whether a scope around the caller is to have its turn before the caller's: it is cancelled, or past its deadline.
 fn interrupted_around<R: Runtime>() -> bool {
     scope().is_some_and(|scope| scope.is_cancelled_above())

@@ -48,10 +48,7 @@ impl Default for Plan {
 impl Owner {
     /// Opens a group below what surrounds the caller, on the runtime of type `R`.
     pub(crate) fn open<R: Runtime>(plan: Plan, location: &'static Location<'static>) -> Self {
-        let runtime = match context::runtime() {
-            Some(around) if R::from_dyn(&around).is_some() => around,
-            _ => context::locate::<R>(location).into_dyn(),
-        };
+        let runtime = context::locate_dyn::<R>(location);
         let around = Surroundings {
             group: context::group(),
             scope: context::scope(),

@@ -40,7 +40,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Frame {
     pub(crate) root: bool,
     pub(crate) group: Option<Arc<GroupCore>>,
@@ -58,6 +58,23 @@ pub(crate) struct Frame {
     pub(crate) job: bool,
     /// Whether it stands around a closure, and says nothing of who polls it.
     pub(crate) closure: bool,
+}
+
+impl Frame {
+    /// All that is around the caller, for what goes on elsewhere on its behalf. Shields stay where they are; the runtime is
+    /// for the caller to say, where no group is around.
+    pub(crate) fn around() -> Self {
+        Self {
+            root: true,
+            group: group(),
+            scope: scope(),
+            deadline: deadline(),
+            task: task(),
+            locals: locals(),
+            held: held(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The shields inside of a frame.

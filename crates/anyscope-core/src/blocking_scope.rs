@@ -25,7 +25,7 @@ use crate::cancel::reason::ReasonKind;
 use crate::context::{self, Frame};
 use crate::guard::{self, Payload};
 use crate::runtime::Runtime;
-use crate::scope::{Child, ScopedTask, Slot};
+use crate::scope::{self, Boxed, ScopedTask};
 use crate::sync::{Arc, Mutex};
 use slab::Slab;
 use std::borrow::Cow;
@@ -34,7 +34,6 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::{self, Location};
-use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -140,8 +139,6 @@ where
 /// How many children a worker polls before it lets the runtime do its own work on the thread.
 const POLLS: usize = 32;
 
-type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
-
 /// Spawns into a blocking scope. Given to the closure of [`blocking_scope`]; a clone is a handle on the same scope.
 pub struct BlockingScope<'env, R> {
     shared: Arc<Shared<'env>>,
@@ -243,10 +240,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
         F: Future + Send + 'env,
         F::Output: Send + 'env,
     {
-        let location = Location::caller();
-        let slot = Arc::new(Slot::new());
-        let token = self.children.child();
-        let child: Boxed<'env> = Box::pin(Child::new(slot.clone(), location, token.run(future)));
+        let (child, handle) = scope::child(&self.children, Location::caller(), future);
         let Shared { list, places, .. } = &*self.shared;
         let key = {
             let mut state = list.state.lock();
@@ -267,7 +261,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
                 worker.wake();
             }
         }
-        ScopedTask::new(slot, token, location)
+        handle
     }
 
     /// Cancels the children, present and future. The body runs on to its result.

@@ -81,7 +81,8 @@ where
     scope
 }
 
-type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
+/// A child as its scope keeps it.
+pub(crate) type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
 /// What was spawned and hasn't been taken in.
 struct Inbox<'env> {
@@ -110,10 +111,7 @@ impl<'env, R: Runtime> Scope<'env, R> {
         F: Future + Send + 'env,
         F::Output: Send + 'env,
     {
-        let location = Location::caller();
-        let slot = Arc::new(Slot::new());
-        let token = self.children.child();
-        let child: Boxed<'env> = Box::pin(Child::new(slot.clone(), location, token.run(future)));
+        let (child, handle) = child(&self.children, Location::caller(), future);
         let (refused, task) = {
             let mut state = self.inbox.state.lock();
             if state.closed {
@@ -127,7 +125,7 @@ impl<'env, R: Runtime> Scope<'env, R> {
         if let Some(task) = task {
             task.wake();
         }
-        ScopedTask::new(slot, token, location)
+        handle
     }
 
     /// Cancels the children, present and future. The body runs on to its result.
@@ -155,8 +153,25 @@ impl<R> fmt::Debug for Scope<'_, R> {
     }
 }
 
+/// Makes a child of the scope whose children `scope` cancels, and its handle.
+pub(crate) fn child<'env, R, F>(
+    scope: &CancelToken<R>,
+    location: &'static Location<'static>,
+    future: F,
+) -> (Boxed<'env>, ScopedTask<F::Output, R>)
+where
+    R: Runtime,
+    F: Future + Send + 'env,
+    F::Output: Send + 'env,
+{
+    let slot = Arc::new(Slot::new());
+    let token = scope.child();
+    let child = Child::new(slot.clone(), location, token.run(future));
+    (Box::pin(child), ScopedTask { slot, token, location, never: false })
+}
+
 /// Where a child leaves how it ended.
-pub(crate) struct Slot<T> {
+struct Slot<T> {
     state: Mutex<SlotState<T>>,
 }
 
@@ -169,12 +184,12 @@ struct SlotState<T> {
 }
 
 impl<T> Slot<T> {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { state: Mutex::new(SlotState { outcome: None, finished: false, waiter: None, handle: true }) }
     }
 
     /// Leaves an outcome, if there isn't one yet. Whatever nobody wants is dropped here.
-    pub(crate) fn set(&self, outcome: Outcome<T>) {
+    fn set(&self, outcome: Outcome<T>) {
         let (unwanted, waiter) = {
             let mut state = self.state.lock();
             if state.finished {
@@ -211,7 +226,7 @@ impl<T> Slot<T> {
 pin_project! {
     /// A child: runs under its token, with the task-locals of who spawned it, and leaves its outcome, also where it is
     /// dropped.
-    pub(crate) struct Child<F, T> {
+    struct Child<F, T> {
         slot: Arc<Slot<T>>,
         location: &'static Location<'static>,
         // Where it was spawned under a task-local: whoever polls it may not be.
@@ -235,7 +250,7 @@ impl<F, T> Child<F, T>
 where
     F: Future<Output = Result<T, Cancelled>>,
 {
-    pub(crate) fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
+    fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
         let frame = context::locals().map(|locals| Frame { locals: Some(locals), ..Frame::default() });
         Self { slot, location, frame, future: Some(future) }
     }
@@ -291,10 +306,6 @@ pub struct ScopedTask<T, R> {
 }
 
 impl<T, R> ScopedTask<T, R> {
-    pub(crate) fn new(slot: Arc<Slot<T>>, token: CancelToken<R>, location: &'static Location<'static>) -> Self {
-        Self { slot, token, location, never: false }
-    }
-
     /// Asks the child to end. Returns whether this call was the first to.
     #[track_caller]
     pub fn cancel(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Laws 10, 24 to 26, 29 and 31, of channels.
 
-use crate::support::{Census, Wakes, on_this_thread, on_thread, poll_once, poll_with, polled, settled, turns, until};
+use crate::support::{
+    Census, Wakes, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled, turns, until,
+};
 use anyscope_core::channel::{Receiver, RecvError, Sender, bounded, rendezvous, unbounded};
 use anyscope_core::{Runtime, run, task_group, yield_now};
 use std::collections::BTreeMap;
@@ -10,22 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
-
-/// Lets a future that has to wait do so: it is in the queue afterwards.
-#[track_caller]
-fn queued<F: Future + Unpin>(mut future: F) -> F {
-    assert!(settled(&mut future, Waker::noop()).is_pending(), "it didn't have to wait");
-    future
-}
-
-/// What a future gives whose turn it is.
-#[track_caller]
-fn ready<F: Future + Unpin>(future: &mut F) -> F::Output {
-    match settled(future, Waker::noop()) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("it was its turn"),
-    }
-}
 
 /// Messages are received in the order in which they were sent; those who wait to send get in, and those who wait to
 /// receive are served, in the order in which they came; each step wakes just the one whose turn it is.

@@ -184,15 +184,8 @@ fn payload_of_a_child<R: Runtime>(runtime: R, fail: fn()) -> Box<dyn Any + Send>
                 }
                 // It ends long after the panic, and is waited for.
                 let member = counted.member();
-                let at_work = Gate::new();
-                let started = at_work.clone();
-                g.spawn_blocking(move || {
-                    started.open();
-                    while !is_cancelled() {
-                        thread::yield_now();
-                    }
-                    drop(member);
-                });
+                let (at_work, job) = until_cancelled(|| drop(member));
+                g.spawn_blocking(job);
                 at_work.passed().await;
                 let member = counted.member();
                 g.spawn(async move {
@@ -218,16 +211,11 @@ pub fn a_panic_goes_before_errors<R: Runtime>(runtime: R) {
     run(runtime, async {
         let census = Census::new();
         let ended = caught(try_task_group::<R, _, (), Alive>(async |g| {
-            let at_work = Gate::new();
-            let started = at_work.clone();
-            g.spawn_blocking(move || {
-                started.open();
-                while !is_cancelled() {
-                    thread::yield_now();
-                }
+            let (at_work, job) = until_cancelled(|| {
                 burst("after the error");
                 Ok(())
             });
+            g.spawn_blocking(job);
             at_work.passed().await;
             let member = census.member();
             g.spawn(async move { Err::<(), _>(Alive(member)) });
@@ -250,6 +238,20 @@ pub fn a_panic_goes_before_errors<R: Runtime>(runtime: R) {
         assert!(said(&payload).contains("the fifth"), "{:?}", said(&payload));
         assert_eq!(census.alive(), 0);
     });
+}
+
+/// A job that goes on until it is cancelled and ends with `last`, and a gate that opens when it has begun.
+fn until_cancelled<T>(last: impl FnOnce() -> T) -> (Gate, impl FnOnce() -> T) {
+    let at_work = Gate::new();
+    let started = at_work.clone();
+    let job = move || {
+        started.open();
+        while !is_cancelled() {
+            thread::yield_now();
+        }
+        last()
+    };
+    (at_work, job)
 }
 
 /// Panics, as a function that has a value.
@@ -331,15 +333,8 @@ pub fn a_panic_in_the_body_joins_the_children<R: Runtime>(runtime: R) {
                     drop(member);
                 });
             }
-            let at_work = Gate::new();
-            let started = at_work.clone();
-            g.spawn_blocking(move || {
-                started.open();
-                while !is_cancelled() {
-                    thread::yield_now();
-                }
-                finish.store(true, Ordering::SeqCst);
-            });
+            let (at_work, job) = until_cancelled(move || finish.store(true, Ordering::SeqCst));
+            g.spawn_blocking(job);
             at_work.passed().await;
             panic!("in the body");
         }));
@@ -580,16 +575,11 @@ pub fn an_error_whose_destructor_panics_aborts_nothing<R: Runtime>(runtime: R) {
     surviving(|| {
         run(runtime, async {
             let ended = caught(try_task_group::<R, _, (), Bomb>(async |g| {
-                let at_work = Gate::new();
-                let started = at_work.clone();
-                g.spawn_blocking(move || {
-                    started.open();
-                    while !is_cancelled() {
-                        thread::yield_now();
-                    }
+                let (at_work, job) = until_cancelled(|| {
                     burst("the child");
                     Ok(())
                 });
+                g.spawn_blocking(job);
                 at_work.passed().await;
                 g.spawn(async { Err::<(), _>(Bomb("an error")) });
                 pending().await

@@ -1,28 +1,15 @@
 //! Laws 10, 24 to 26 and 29, of the locks and what else tasks wait for each other with.
 
-use crate::support::{Gate, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, settled, turns};
+use crate::support::{
+    Gate, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled, turns,
+};
 use anyscope_core::locks::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock, RwLockWriteGuard, RwLockWriteGuardArc};
 use anyscope_core::{Runtime, gather, run, task_group, yield_now};
 use std::future::{Future, pending};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::thread;
-
-/// Lets a future that has to wait do so: it is in the queue afterwards.
-fn queued<F: Future + Unpin>(mut future: F) -> F {
-    assert!(settled(&mut future, Waker::noop()).is_pending(), "it didn't have to wait");
-    future
-}
-
-/// What a future gives whose turn it is.
-#[track_caller]
-fn ready<F: Future + Unpin>(future: &mut F) -> F::Output {
-    match settled(future, Waker::noop()) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("it was its turn"),
-    }
-}
 
 /// A mutex goes to those who wait in the order in which they came; each unlock wakes just the one whose turn it is, and
 /// nobody gets in between.

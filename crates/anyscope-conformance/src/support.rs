@@ -348,6 +348,22 @@ pub(crate) fn settled<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<
     }
 }
 
+/// Lets a future that has to wait do so: it is in the queue afterwards.
+#[track_caller]
+pub(crate) fn queued<F: Future + Unpin>(mut future: F) -> F {
+    assert!(settled(&mut future, Waker::noop()).is_pending(), "it didn't have to wait");
+    future
+}
+
+/// What a future gives whose turn it is.
+#[track_caller]
+pub(crate) fn ready<F: Future + Unpin>(future: &mut F) -> F::Output {
+    match settled(future, Waker::noop()) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it was its turn"),
+    }
+}
+
 /// Why something was cancelled, which it has to have been.
 pub(crate) fn why<T>(outcome: anyscope_core::Outcome<T>) -> anyscope_core::Reason {
     match outcome {

@@ -1,31 +1,16 @@
 //! Laws 24 to 26: permits.
 
-use crate::support::{Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, said, settled};
+use crate::support::{Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, said};
 use anyscope_core::{
     Limiter, Permit, PermitArc, Runtime, Semaphore, Statistics, TaskGroup, gather, interval, run, task_group, yield_now,
 };
 use std::collections::VecDeque;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-
-/// Lets a future that has to wait do so: it is in the queue afterwards.
-fn queued<F: Future + Unpin>(mut future: F) -> F {
-    assert!(settled(&mut future, Waker::noop()).is_pending(), "it didn't have to wait");
-    future
-}
-
-/// The permit of a future that was handed one.
-fn ready<F: Future + Unpin>(future: &mut F) -> F::Output {
-    match settled(future, Waker::noop()) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("it was its turn"),
-    }
-}
 
 /// Total, available, borrowed and waiting.
 fn numbers(statistics: Statistics) -> [usize; 4] {

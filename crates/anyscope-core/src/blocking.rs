@@ -12,7 +12,6 @@
 //! 2. The closure and its captures are dropped, then the permit, then the result is published, then the adoption ends.
 //! 3. A future whose job was accepted shields its scopes until the result is there, unless it is to be abandoned.
 
-use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Deferral, Frame, Shielded};
 use crate::group::orphan::Adopted;
@@ -263,25 +262,16 @@ fn start<T: Send + 'static, R: Runtime>(
     permit: LimiterPermit,
     shield: bool,
 ) -> Running<T> {
-    let group = context::group();
-    let adopted = match &group {
+    let mut frame = Frame::around();
+    let adopted = match &frame.group {
         Some(group) => group.adopt(),
         None => Adopted::by_nobody(),
     };
-    let scope = Node::below(context::scope().as_ref());
-    let frame = Frame {
-        root: true,
-        scope: Some(scope.clone()),
-        deadline: context::deadline(),
-        task: context::task(),
-        runtime: group.is_none().then(|| runtime.clone().into_dyn()),
-        group,
-        shields: None,
-        locals: context::locals(),
-        held: Some(HeldPermit::new(&permit, context::held())),
-        job: true,
-        closure: false,
-    };
+    let scope = Node::below(frame.scope.as_ref());
+    frame.job = true;
+    frame.runtime = frame.group.is_none().then(|| runtime.clone().into_dyn());
+    frame.held = Some(HeldPermit::new(&permit, frame.held.take()));
+    frame.scope = Some(scope.clone());
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));
     let held = Held { permit, adopted };
     let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held) };
@@ -310,8 +300,7 @@ impl<T> Drop for Running<T> {
         if self.delivered {
             return;
         }
-        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
-        self.scope.cancel(&reason);
+        self.scope.cancel(&context::drop_reason_or(self.location));
         drop(left);
     }
 }

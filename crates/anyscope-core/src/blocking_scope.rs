@@ -22,16 +22,11 @@
 
 use crate::cancel::CancelToken;
 use crate::cancel::reason::ReasonKind;
-use crate::cancel::tree::Node;
 use crate::context::{self, Frame};
-use crate::group::core::GroupCore;
 use crate::guard::{self, Payload};
-use crate::limiter::Held;
-use crate::local::Binding;
-use crate::runtime::{DynRuntime, Runtime};
-use crate::scope::{Child, ScopedTask, Slot};
+use crate::runtime::Runtime;
+use crate::scope::{self, Boxed, ScopedTask};
 use crate::sync::{Arc, Mutex};
-use crate::task::TaskRef;
 use slab::Slab;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -39,10 +34,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::{self, Location};
-use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Instant;
 
 /// Opens a scope whose children may borrow and run in parallel, and blocks the calling thread until all have ended.
 ///
@@ -80,10 +73,7 @@ where
     R: Runtime,
     F: FnOnce(&BlockingScope<'env, R>) -> T,
 {
-    let runtime = match context::runtime() {
-        Some(around) if R::from_dyn(&around).is_some() => around,
-        _ => context::locate::<R>(Location::caller()).into_dyn(),
-    };
+    let runtime = context::locate_dyn::<R>(Location::caller());
     let list = Arc::new(List {
         state: Mutex::new(State { stages: Slab::new(), ready: VecDeque::new(), idle: Vec::new(), closing: false }),
     });
@@ -96,23 +86,15 @@ where
         shared: Arc::new(Shared { list: list.clone(), places: Mutex::new(Vec::new()), panic: Mutex::new(None) }),
         children,
     };
-    let surroundings = Surroundings {
-        group: context::group(),
-        scope: context::scope(),
-        deadline: context::deadline(),
-        task: context::task(),
-        locals: context::locals(),
-        held: context::held(),
-        runtime: runtime.clone(),
-    };
+    let around = Frame { runtime: Some(runtime.clone()), ..Frame::around() };
     let ended = {
         let workers = runtime.parallelism().max(1);
         #[allow(clippy::disallowed_methods, reason = "threads of the call's own: see the top of this file")]
         thread::scope(|threads| {
             for id in 0..workers {
-                let (runtime, scope, surroundings) = (&runtime, &scope, &surroundings);
+                let (runtime, scope, around) = (&runtime, &scope, &around);
                 let worker = thread::Builder::new().spawn_scoped(threads, move || {
-                    runtime.block_on(poll_fn(|cx| scope.poll_work(id, surroundings, cx)));
+                    runtime.block_on(poll_fn(|cx| scope.poll_work(id, around, cx)));
                 });
                 match worker {
                     Ok(_) => {}
@@ -156,35 +138,6 @@ where
 
 /// How many children a worker polls before it lets the runtime do its own work on the thread.
 const POLLS: usize = 32;
-
-/// What is around the calling thread, for its children.
-struct Surroundings {
-    group: Option<Arc<GroupCore>>,
-    scope: Option<Arc<Node>>,
-    deadline: Option<Instant>,
-    task: Option<TaskRef>,
-    locals: Option<Arc<Binding>>,
-    held: Option<Arc<Held>>,
-    runtime: DynRuntime,
-}
-
-impl Surroundings {
-    fn frame(&self) -> Frame {
-        Frame {
-            root: true,
-            group: self.group.clone(),
-            scope: self.scope.clone(),
-            deadline: self.deadline,
-            task: self.task.clone(),
-            locals: self.locals.clone(),
-            held: self.held.clone(),
-            runtime: Some(self.runtime.clone()),
-            ..Frame::default()
-        }
-    }
-}
-
-type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
 /// Spawns into a blocking scope. Given to the closure of [`blocking_scope`]; a clone is a handle on the same scope.
 pub struct BlockingScope<'env, R> {
@@ -287,10 +240,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
         F: Future + Send + 'env,
         F::Output: Send + 'env,
     {
-        let location = Location::caller();
-        let slot = Arc::new(Slot::new());
-        let token = self.children.child();
-        let child: Boxed<'env> = Box::pin(Child::new(slot.clone(), location, token.run(future)));
+        let (child, handle) = scope::child(&self.children, Location::caller(), future);
         let Shared { list, places, .. } = &*self.shared;
         let key = {
             let mut state = list.state.lock();
@@ -311,7 +261,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
                 worker.wake();
             }
         }
-        ScopedTask::new(slot, token, location)
+        handle
     }
 
     /// Cancels the children, present and future. The body runs on to its result.
@@ -326,8 +276,8 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
         self.children.cancel_with(message);
     }
 
-    /// What one worker does.
-    fn poll_work(&self, id: usize, around: &Surroundings, cx: &mut Context<'_>) -> Poll<()> {
+    /// What one worker does. `around` is what is around the calling thread.
+    fn poll_work(&self, id: usize, around: &Frame, cx: &mut Context<'_>) -> Poll<()> {
         let Shared { list, places, .. } = &*self.shared;
         for _ in 0..POLLS {
             let waker = cx.waker().clone();
@@ -360,9 +310,9 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
         Poll::Pending
     }
 
-    fn poll_child(&self, key: usize, mut place: Place<'env>, around: &Surroundings) {
+    fn poll_child(&self, key: usize, mut place: Place<'env>, around: &Frame) {
         let Shared { list, places, panic } = &*self.shared;
-        let mut frame = Some(around.frame());
+        let mut frame = Some(around.clone());
         let Place { future, waker } = &mut place;
         let polled =
             context::within(&mut frame, || guard::catch(|| future.as_mut().poll(&mut Context::from_waker(waker))));

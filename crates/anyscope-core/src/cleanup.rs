@@ -14,7 +14,7 @@ use crate::runtime::{DynRuntime, Runtime};
 use crate::shield::{Shield, shield};
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Joinable, Step};
+use crate::task::cell::{Birth, Cell, Step};
 use crate::time::{Elapsed, Timeout, timeout};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -211,11 +211,10 @@ impl Place {
         };
         let Some(reserved) = reserved else { return };
         let task = TaskRef::new(Some("clean-up".into()), location);
-        let future = Box::pin(async move {
+        Cell::spawn_detached(reserved, Birth::late(task, locals), async move {
             drop(future.await);
             Step::Value(())
         });
-        drop(Cell::spawn(reserved, Birth::late(task, locals), future).detach());
         if let Some(own) = own {
             own.leave_alone(location);
         }

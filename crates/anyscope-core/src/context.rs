@@ -21,7 +21,7 @@
 //! A shield that ends while something outside is pending leaves a mark: the next one gives way, so that what was pending
 //! strikes between the two.
 
-use crate::cancel::reason::Reason;
+use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::coop;
 use crate::group::core::GroupCore;
@@ -32,13 +32,15 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::task::TaskRef;
 use crate::wait_queue::wake_all;
 use std::cell::RefCell;
+use std::future::Future;
 use std::mem;
 use std::panic::Location;
-use std::task::{Context, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// One scope around a poll. A field that is `None` is inherited from the frame below.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Frame {
     pub(crate) root: bool,
     pub(crate) group: Option<Arc<GroupCore>>,
@@ -56,6 +58,23 @@ pub(crate) struct Frame {
     pub(crate) job: bool,
     /// Whether it stands around a closure, and says nothing of who polls it.
     pub(crate) closure: bool,
+}
+
+impl Frame {
+    /// All that is around the caller, for what goes on elsewhere on its behalf. Shields stay where they are; the runtime is
+    /// for the caller to say, where no group is around.
+    pub(crate) fn around() -> Self {
+        Self {
+            root: true,
+            group: group(),
+            scope: scope(),
+            deadline: deadline(),
+            task: task(),
+            locals: locals(),
+            held: held(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The shields inside of a frame.
@@ -147,6 +166,21 @@ pub(crate) fn within<T>(slot: &mut FrameSlot, f: impl FnOnce() -> T) -> T {
     };
     let _pop = Pop(slot);
     if root || depth == 1 { coop::fresh(f) } else { f() }
+}
+
+/// Polls a future with the frame in `slot` around it, and drops it there when it is ready.
+pub(crate) fn poll_within<F: Future>(
+    slot: &mut FrameSlot,
+    mut future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    within(slot, || {
+        let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
+        if polled.is_ready() {
+            future.set(None);
+        }
+        polled
+    })
 }
 
 /// The first that `find` finds, from the innermost frame outwards to the root of the task.
@@ -257,6 +291,14 @@ pub(crate) fn locate<R: Runtime>(call: &'static Location<'static>) -> R {
     }
 }
 
+/// The same for what keeps the runtime without its type: what is around as it is, where it is one of type `R`.
+pub(crate) fn locate_dyn<R: Runtime>(call: &'static Location<'static>) -> DynRuntime {
+    match runtime() {
+        Some(around) if R::from_dyn(&around).is_some() => around,
+        _ => locate::<R>(call).into_dyn(),
+    }
+}
+
 /// Whether a scope around the caller is to have its turn before the caller's: it is cancelled, or past its deadline.
 fn interrupted_around<R: Runtime>() -> bool {
     scope().is_some_and(|scope| scope.is_cancelled_above())
@@ -320,6 +362,12 @@ impl Deferral {
 /// Whether the caller is in a blocking job, where no owner around can drop it.
 pub(crate) fn is_in_job() -> bool {
     find(|frame| frame.job.then_some(())).is_some()
+}
+
+/// Whether a caller that awaits what was cancelled never resumes: a scope around it is cancelled too, and whoever did that
+/// drops it.
+pub(crate) fn never_resumes() -> bool {
+    !is_in_job() && scope().is_some_and(|scope| scope.is_cancelled_above())
 }
 
 /// Whether the caller is a blocking job whose deadline has passed.
@@ -398,4 +446,9 @@ pub(crate) fn dropping<T>(reason: &Reason, f: impl FnOnce() -> T) -> T {
 /// Why a future is being dropped on this thread, if its owner said so.
 pub(crate) fn drop_reason() -> Option<Reason> {
     DROPPING.try_with(|slot| slot.borrow().clone()).ok().flatten()
+}
+
+/// The same, or that what was made at `location` was dropped.
+pub(crate) fn drop_reason_or(location: &'static Location<'static>) -> Reason {
+    drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location))
 }

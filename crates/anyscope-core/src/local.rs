@@ -237,7 +237,7 @@ impl<T: Send + Sync + 'static, F: Future> Future for WithLocal<T, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Some((local, value)) = this.value.take() {
             let locals = Some(Binding::new(local, value, context::locals()));
             *this.frame = Some(Frame { locals, ..Frame::default() });
@@ -246,14 +246,7 @@ impl<T: Send + Sync + 'static, F: Future> Future for WithLocal<T, F> {
         if let Some(frame) = this.frame {
             frame.deadline = context::deadline();
         }
-        let future = &mut this.future;
-        let polled = context::within(this.frame, || {
-            future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
-        });
-        if polled.is_ready() {
-            context::within(this.frame, || this.future.set(None));
-        }
-        polled
+        context::poll_within(this.frame, this.future, cx)
     }
 }
 

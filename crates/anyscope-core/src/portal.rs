@@ -11,7 +11,7 @@
 //! 1. The end is told after the child's future is gone, also where the future is dropped.
 //! 2. A panic of the call goes to the caller, and not to the group. Where nobody waits any more, it is the group's.
 
-use crate::cancel::reason::{Reason, ReasonKind};
+use crate::cancel::reason::Reason;
 use crate::cancel::tree::Node;
 use crate::context::{self, Frame, FrameSlot};
 use crate::coop;
@@ -20,7 +20,7 @@ use crate::group::core::{GroupCore, Role};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
+use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
 use crate::task::{Task, TaskRef};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -200,9 +200,8 @@ where
         group: group.clone(),
         location,
     };
-    let cell = Cell::spawn(reserved, birth, Box::pin(called));
-    drop(cell.detach());
-    Running { shared, child: Some(InGroup { group: group.clone(), cell, node, location }), over: false }
+    let cell = Cell::spawn_detached(reserved, birth, called);
+    Running { shared, child: Some(InGroup { group: group.clone(), cell, node }), over: false }
 }
 
 /// Parks the calling thread until a future has ended.
@@ -281,8 +280,7 @@ pin_project! {
             let end = if this.group.is_runtime_gone() {
                 End::RuntimeGone
             } else {
-                let reason = context::drop_reason();
-                End::Cancelled(reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location)))
+                End::Cancelled(context::drop_reason_or(this.location))
             };
             let unwanted = this.shared.end(end);
             drop(unwanted);
@@ -298,17 +296,7 @@ impl<F: Future> Future for Called<F, F::Output> {
         let mut this = self.project();
         let frame = this.frame.get_or_insert_with(Frame::default);
         frame.deadline = context::earlier(*this.deadline, context::deadline());
-        let future = &mut this.future;
-        let polled = context::within(this.frame, || {
-            guard::catch(|| {
-                let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
-                if polled.is_ready() {
-                    future.set(None);
-                }
-                polled
-            })
-        });
-        let end = match polled {
+        let end = match guard::catch(|| context::poll_within(this.frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => End::Value(value),
             Err(payload) => {
@@ -343,7 +331,6 @@ struct InGroup {
     group: Arc<GroupCore>,
     cell: Arc<dyn Member>,
     node: Arc<Node>,
-    location: &'static Location<'static>,
 }
 
 impl<T> Future for Call<T> {
@@ -392,11 +379,8 @@ impl<T> Drop for Running<T> {
         };
         drop(waiter);
         let child = self.child.take();
-        if let (Some(InGroup { cell, node, location, .. }), None) = (&child, &end) {
-            let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
-            let wakers = node.mark_all(&reason);
-            context::dropping(&reason, || cell.clone().destroy(Doom::Cancelled));
-            wake_all(wakers.into_iter().flatten());
+        if let (Some(InGroup { cell, node, .. }), None) = (&child, &end) {
+            destroy_in_place(cell, node);
         }
         // A panic that nobody saw isn't swallowed.
         if let Some(End::Panicked(payload)) = end {

@@ -22,6 +22,7 @@ use crate::outcome::{Outcome, Panic};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
+use crate::task::awaited;
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::fmt;
@@ -80,7 +81,8 @@ where
     scope
 }
 
-type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
+/// A child as its scope keeps it.
+pub(crate) type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
 /// What was spawned and hasn't been taken in.
 struct Inbox<'env> {
@@ -109,10 +111,7 @@ impl<'env, R: Runtime> Scope<'env, R> {
         F: Future + Send + 'env,
         F::Output: Send + 'env,
     {
-        let location = Location::caller();
-        let slot = Arc::new(Slot::new());
-        let token = self.children.child();
-        let child: Boxed<'env> = Box::pin(Child::new(slot.clone(), location, token.run(future)));
+        let (child, handle) = child(&self.children, Location::caller(), future);
         let (refused, task) = {
             let mut state = self.inbox.state.lock();
             if state.closed {
@@ -126,7 +125,7 @@ impl<'env, R: Runtime> Scope<'env, R> {
         if let Some(task) = task {
             task.wake();
         }
-        ScopedTask::new(slot, token, location)
+        handle
     }
 
     /// Cancels the children, present and future. The body runs on to its result.
@@ -154,8 +153,25 @@ impl<R> fmt::Debug for Scope<'_, R> {
     }
 }
 
+/// Makes a child of the scope whose children `scope` cancels, and its handle.
+pub(crate) fn child<'env, R, F>(
+    scope: &CancelToken<R>,
+    location: &'static Location<'static>,
+    future: F,
+) -> (Boxed<'env>, ScopedTask<F::Output, R>)
+where
+    R: Runtime,
+    F: Future + Send + 'env,
+    F::Output: Send + 'env,
+{
+    let slot = Arc::new(Slot::new());
+    let token = scope.child();
+    let child = Child::new(slot.clone(), location, token.run(future));
+    (Box::pin(child), ScopedTask { slot, token, location, never: false })
+}
+
 /// Where a child leaves how it ended.
-pub(crate) struct Slot<T> {
+struct Slot<T> {
     state: Mutex<SlotState<T>>,
 }
 
@@ -168,12 +184,12 @@ struct SlotState<T> {
 }
 
 impl<T> Slot<T> {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { state: Mutex::new(SlotState { outcome: None, finished: false, waiter: None, handle: true }) }
     }
 
     /// Leaves an outcome, if there isn't one yet. Whatever nobody wants is dropped here.
-    pub(crate) fn set(&self, outcome: Outcome<T>) {
+    fn set(&self, outcome: Outcome<T>) {
         let (unwanted, waiter) = {
             let mut state = self.state.lock();
             if state.finished {
@@ -210,7 +226,7 @@ impl<T> Slot<T> {
 pin_project! {
     /// A child: runs under its token, with the task-locals of who spawned it, and leaves its outcome, also where it is
     /// dropped.
-    pub(crate) struct Child<F, T> {
+    struct Child<F, T> {
         slot: Arc<Slot<T>>,
         location: &'static Location<'static>,
         // Where it was spawned under a task-local: whoever polls it may not be.
@@ -224,9 +240,7 @@ pin_project! {
             let mut this = this.project();
             let future = &mut this.future;
             let panic = context::within(this.frame, || guard::catch(|| future.set(None))).err();
-            let reason = context::drop_reason();
-            let reason = reason.unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, this.location));
-            this.slot.set(Outcome::Cancelled(reason));
+            this.slot.set(Outcome::Cancelled(context::drop_reason_or(this.location)));
             guard::resume(panic);
         }
     }
@@ -236,7 +250,7 @@ impl<F, T> Child<F, T>
 where
     F: Future<Output = Result<T, Cancelled>>,
 {
-    pub(crate) fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
+    fn new(slot: Arc<Slot<T>>, location: &'static Location<'static>, future: F) -> Self {
         let frame = context::locals().map(|locals| Frame { locals: Some(locals), ..Frame::default() });
         Self { slot, location, frame, future: Some(future) }
     }
@@ -292,10 +306,6 @@ pub struct ScopedTask<T, R> {
 }
 
 impl<T, R> ScopedTask<T, R> {
-    pub(crate) fn new(slot: Arc<Slot<T>>, token: CancelToken<R>, location: &'static Location<'static>) -> Self {
-        Self { slot, token, location, never: false }
-    }
-
     /// Asks the child to end. Returns whether this call was the first to.
     #[track_caller]
     pub fn cancel(&self) -> bool {
@@ -334,22 +344,14 @@ impl<T, R> Future for ScopedTask<T, R> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        if self.never {
+        let Self { slot, never, location, .. } = &mut *self;
+        if *never {
             return Poll::Pending;
         }
-        let why = match self.slot.poll(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Outcome::Completed(value)) => return Poll::Ready(value),
-            // Whoever cancelled the child is cancelling its awaiter as well, and drops it.
-            Poll::Ready(_) if !context::is_in_job() && context::scope().is_some_and(|it| it.is_cancelled_above()) => {
-                self.never = true;
-                return Poll::Pending;
-            }
-            Poll::Ready(Outcome::Cancelled(reason)) => format!("was cancelled: {reason}"),
-            Poll::Ready(Outcome::Panicked(panic)) => panic.to_string(),
-            Poll::Ready(Outcome::RuntimeGone) => "was ended because its runtime went away".to_owned(),
-        };
-        panic!("awaited a child of a scope, spawned at {}, which {why}", self.location);
+        match slot.poll(cx) {
+            Poll::Ready(outcome) => awaited(outcome, never, format_args!("a child of a scope, spawned at {location}")),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 

@@ -142,12 +142,8 @@ impl<F: Future, R: Runtime> Future for Shield<F, R> {
         if let Some(frame) = &mut inside.frame {
             frame.deadline = deadline;
         }
-        let future = &mut this.future;
-        let polled = context::within(&mut inside.frame, || {
-            future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
-        });
+        let polled = context::poll_within(&mut inside.frame, this.future, cx);
         if polled.is_ready() {
-            context::within(&mut inside.frame, || this.future.set(None));
             if let Some(up) = inside.up.take() {
                 up.end::<R>();
             }

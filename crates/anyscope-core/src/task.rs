@@ -170,23 +170,31 @@ impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        if self.never {
+        let Self { cell, never } = &mut *self;
+        if *never {
             return Poll::Pending;
         }
-        let why = match self.cell.poll_outcome(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Outcome::Completed(value)) => return Poll::Ready(value),
-            // Whoever cancelled the task is cancelling its awaiter as well, and drops it.
-            Poll::Ready(_) if !context::is_in_job() && context::scope().is_some_and(|it| it.is_cancelled_above()) => {
-                self.never = true;
-                return Poll::Pending;
-            }
-            Poll::Ready(Outcome::Cancelled(reason)) => format!("was cancelled: {reason}"),
-            Poll::Ready(Outcome::Panicked(panic)) => panic.to_string(),
-            Poll::Ready(Outcome::RuntimeGone) => "was ended because its runtime went away".to_owned(),
-        };
-        panic!("awaited {}, which {why}", self.cell.task());
+        match cell.poll_outcome(cx) {
+            Poll::Ready(outcome) => awaited(outcome, never, format_args!("{}", cell.task())),
+            Poll::Pending => Poll::Pending,
+        }
     }
+}
+
+/// What whoever awaits `task` gets of how it ended: the value, or a panic that says why there is none. An awaiter that
+/// is being cancelled too gets neither, and `never` is set: it isn't to ask again.
+pub(crate) fn awaited<T>(outcome: Outcome<T>, never: &mut bool, task: fmt::Arguments<'_>) -> Poll<T> {
+    let why = match outcome {
+        Outcome::Completed(value) => return Poll::Ready(value),
+        _ if context::never_resumes() => {
+            *never = true;
+            return Poll::Pending;
+        }
+        Outcome::Cancelled(reason) => format!("was cancelled: {reason}"),
+        Outcome::Panicked(panic) => panic.to_string(),
+        Outcome::RuntimeGone => "was ended because its runtime went away".to_owned(),
+    };
+    panic!("awaited {task}, which {why}");
 }
 
 impl<T> Drop for Task<T> {

@@ -154,6 +154,32 @@ impl<D> WaitQueue<D> {
     }
 }
 
+impl WaitQueue<()> {
+    /// Waits at `place`, or at the end: for the first time, or because what the caller was notified of isn't so any more.
+    ///
+    /// Hands out the waker that isn't needed, for the caller to drop outside the lock.
+    #[must_use]
+    pub(crate) fn wait(&mut self, place: &mut Option<usize>, waker: Waker) -> Option<Waker> {
+        match *place {
+            Some(key) if !self.is_notified(key) => Some(self.update(key, waker)),
+            _ => {
+                let unused = self.leave(place);
+                *place = Some(self.push((), waker));
+                unused
+            }
+        }
+    }
+
+    /// Gives up a place, if there is one. The waker is the caller's to drop, outside the lock.
+    #[must_use]
+    pub(crate) fn leave(&mut self, place: &mut Option<usize>) -> Option<Waker> {
+        match self.remove(place.take()?) {
+            Removed::Queued((), waker) => Some(waker),
+            Removed::Notified(()) => None,
+        }
+    }
+}
+
 /// Wakes each. A waker that panics has told so by the panic hook, and ends there: it is no fault of whoever happens to
 /// wake it, and the others have to be woken all the same.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
@@ -281,6 +307,28 @@ mod tests {
         drop(queue.update(keys[0], waker));
         assert_eq!(Arc::strong_count(&wakes), 1);
         assert!(queue.is_notified(keys[0]), "an update doesn't queue it again");
+    }
+
+    #[test]
+    fn one_that_waits_on_keeps_its_place_and_one_that_was_notified_comes_after_the_others() {
+        let mut queue = WaitQueue::new();
+        let (wakes, waker_of_first) = waker();
+        let (mut first, mut second) = (None, None);
+        assert!(queue.wait(&mut first, waker_of_first.clone()).is_none());
+        assert!(queue.wait(&mut second, waker().1).is_none());
+        let unused = queue.wait(&mut first, waker_of_first.clone());
+        assert!(unused.is_some_and(|unused| unused.will_wake(&waker_of_first)));
+        assert_eq!(queue.len(), 2, "nobody stands in it twice");
+
+        assert!(queue.notify_front().is_some_and(|waker| waker.will_wake(&waker_of_first)), "it was the first still");
+        assert!(queue.wait(&mut first, waker_of_first.clone()).is_none());
+        assert_eq!(queue.len(), 2);
+        assert!(queue.leave(&mut second).is_some());
+        assert!(queue.notify_front().is_some_and(|waker| waker.will_wake(&waker_of_first)));
+        assert!(queue.leave(&mut first).is_none(), "it was notified, and has no waker to give back");
+        assert!(queue.leave(&mut first).is_none() && first.is_none() && queue.entries.is_empty());
+        drop(waker_of_first);
+        assert_eq!(Arc::strong_count(&wakes), 1);
     }
 
     #[test]

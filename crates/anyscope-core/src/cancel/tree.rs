@@ -39,7 +39,7 @@
 use super::reason::Reason;
 use crate::context;
 use crate::sync::{self, Arc, AtomicBool, Mutex, Ordering, Weak};
-use crate::wait_queue::{Removed, WaitQueue, wake_all};
+use crate::wait_queue::{WaitQueue, wake_all};
 use slab::Slab;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -213,31 +213,25 @@ impl Node {
         if self.is_cancelled() {
             return Poll::Ready(());
         }
-        // User code: cloned before the lock is taken.
+        // User code: cloned before the lock, dropped after it.
         let waker = cx.waker().clone();
-        let mut inner = self.inner.lock();
-        let unused = if inner.reason.is_some() {
-            drop(inner);
-            drop(waker);
-            return Poll::Ready(());
-        } else if let Some(key) = *key {
-            inner.waiters.update(key, waker)
-        } else {
-            *key = Some(inner.waiters.push((), waker));
-            return Poll::Pending;
+        let (poll, unused) = {
+            let mut inner = self.inner.lock();
+            if inner.reason.is_some() {
+                (Poll::Ready(()), Some(waker))
+            } else {
+                (Poll::Pending, inner.waiters.wait(key, waker))
+            }
         };
-        drop(inner);
         drop(unused);
-        Poll::Pending
+        poll
     }
 
     /// Gives up a place in the queue.
     pub(crate) fn leave(&self, key: &mut Option<usize>) {
-        if let Some(key) = key.take() {
-            let removed = self.inner.lock().waiters.remove(key);
-            if let Removed::Queued((), waker) = removed {
-                drop(waker);
-            }
+        if key.is_some() {
+            let unused = self.inner.lock().waiters.leave(key);
+            drop(unused);
         }
     }
 

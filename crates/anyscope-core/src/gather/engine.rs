@@ -155,7 +155,8 @@ where
         let Some(reserved) = self.owner.group.reserve(Role::Child) else { return };
         self.len += 1;
         let values = self.values.clone();
-        let future = Box::pin(async move {
+        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
+        Cell::spawn_detached(reserved, birth, async move {
             let value = future.await;
             let task = {
                 let mut values = values.lock();
@@ -165,10 +166,6 @@ where
             wake_all(task);
             Step::Value(())
         });
-        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
-        let cell = Cell::spawn(reserved, birth, future);
-        let nobody = crate::task::cell::Joinable::detach(&*cell);
-        drop(nobody);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool {

@@ -6,7 +6,7 @@ use crate::local::Binding;
 use crate::outcome::Outcome;
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Joinable, Step};
+use crate::task::cell::{Birth, Cell, Step};
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -39,11 +39,9 @@ impl Finaliser {
     /// Starts it in its place: a late member of its group.
     pub(super) fn start(self, place: Reserved, how: Outcome<()>) {
         let Self { task, locals, make } = self;
-        let future = Box::pin(async move {
+        Cell::spawn_detached(place, Birth::late(task, locals), async move {
             make(how).await;
             Step::Value(())
         });
-        let cell = Cell::spawn(place, Birth::late(task, locals), future);
-        drop(cell.detach());
     }
 }

@@ -8,7 +8,7 @@
 
 use super::core::{Ending, GroupCore, Phase};
 use crate::sync::Arc;
-use crate::wait_queue::{Removed, WaitQueue, wake_all};
+use crate::wait_queue::{WaitQueue, wake_all};
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -137,19 +137,10 @@ impl Future for Drained {
         let (poll, unused) = {
             let mut strays = strays();
             if strays.count == 0 {
-                (Poll::Ready(()), Some(waker))
+                (Poll::Ready(()), (Some(waker), strays.waiters.leave(&mut self.key)))
             } else {
-                match self.key {
-                    Some(key) if !strays.waiters.is_notified(key) => {
-                        (Poll::Pending, Some(strays.waiters.update(key, waker)))
-                    }
-                    // Notified, but more has been left behind since.
-                    key => {
-                        if let Some(Removed::Notified(())) = key.map(|key| strays.waiters.remove(key)) {}
-                        self.key = Some(strays.waiters.push((), waker));
-                        (Poll::Pending, None)
-                    }
-                }
+                // Where it was notified, more has been left behind since.
+                (Poll::Pending, (strays.waiters.wait(&mut self.key, waker), None))
             }
         };
         drop(unused);
@@ -159,9 +150,9 @@ impl Future for Drained {
 
 impl Drop for Drained {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = strays().waiters.remove(key);
-            drop(removed);
+        if self.key.is_some() {
+            let unused = strays().waiters.leave(&mut self.key);
+            drop(unused);
         }
     }
 }

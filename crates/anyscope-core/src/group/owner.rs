@@ -48,10 +48,7 @@ impl Default for Plan {
 impl Owner {
     /// Opens a group below what surrounds the caller, on the runtime of type `R`.
     pub(crate) fn open<R: Runtime>(plan: Plan, location: &'static Location<'static>) -> Self {
-        let runtime = match context::runtime() {
-            Some(around) if R::from_dyn(&around).is_some() => around,
-            _ => context::locate::<R>(location).into_dyn(),
-        };
+        let runtime = context::locate_dyn::<R>(location);
         let around = Surroundings {
             group: context::group(),
             scope: context::scope(),
@@ -197,7 +194,7 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         let Some(members) = self.group.abandon() else { return };
-        let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, self.location));
+        let reason = context::drop_reason_or(self.location);
         // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken
         // for, and be in the middle of ending them when this drop returns.
         let wakers = self.group.whole.mark_all(&reason).unwrap_or_default();

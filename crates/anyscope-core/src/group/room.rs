@@ -3,7 +3,6 @@
 use super::core::GroupCore;
 use crate::coop;
 use crate::sync::Arc;
-use crate::wait_queue::Removed;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -22,15 +21,6 @@ impl Room<'_> {
     pub(super) fn new(group: &Arc<GroupCore>) -> Self {
         Self { group: group.clone(), key: None, lent: PhantomData }
     }
-
-    fn leave(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.group.state.lock().room.remove(key);
-            if let Removed::Queued((), waker) = removed {
-                drop(waker);
-            }
-        }
-    }
 }
 
 impl Future for Room<'_> {
@@ -42,36 +32,26 @@ impl Future for Room<'_> {
             return Poll::Pending;
         }
         let waker = cx.waker().clone();
-        let (free, unused) = {
+        let (poll, unused) = {
             let mut state = this.group.state.lock();
             if this.group.has_room(&state) {
-                (true, Some(waker))
+                (Poll::Ready(()), (Some(waker), state.room.leave(&mut this.key)))
             } else {
-                match this.key {
-                    Some(key) if !state.room.is_notified(key) => (false, Some(state.room.update(key, waker))),
-                    // Notified, but somebody else was faster.
-                    key => {
-                        if let Some(key) = key {
-                            let _ = state.room.remove(key);
-                        }
-                        this.key = Some(state.room.push((), waker));
-                        (false, None)
-                    }
-                }
+                // Where it was notified, somebody else was faster.
+                (Poll::Pending, (state.room.wait(&mut this.key, waker), None))
             }
         };
         drop(unused);
-        if !free {
-            return Poll::Pending;
-        }
-        this.leave();
-        Poll::Ready(())
+        poll
     }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.leave();
+        if self.key.is_some() {
+            let unused = self.group.state.lock().room.leave(&mut self.key);
+            drop(unused);
+        }
     }
 }
 

@@ -11,9 +11,8 @@ use crate::coop;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Joinable, Step};
+use crate::task::cell::{Birth, Cell, Step};
 use crate::time::sleep;
-use crate::wait_queue::Removed;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -78,13 +77,11 @@ pub(super) fn shutdown<R: Runtime>(
     } else if let Some(place) = group.reserve(Role::Service) {
         // A service, so that the group doesn't wait for it: it ends with the last user.
         let task = TaskRef::new(Some("shutdown".into()), location);
-        let birth = Birth::under(Node::root(), group, task);
-        let future = Box::pin(async move {
+        Cell::spawn_detached(place, Birth::under(Node::root(), group, task), async move {
             sleep::<R>(grace).await;
             end();
             Step::Value(())
         });
-        drop(Cell::spawn(place, birth, future).detach());
     }
     let own = context::task().is_some_and(|task| group.state.lock().has_child(task.id()));
     Shutdown { group: group.clone(), own: usize::from(own), key: None, over: false }
@@ -168,49 +165,28 @@ impl Future for Shutdown {
             return Poll::Pending;
         }
         let waker = cx.waker().clone();
-        let (over, unused) = {
+        let (poll, unused) = {
             let mut state = this.group.state.lock();
             if state.children > this.own {
-                match this.key {
-                    Some(key) if !state.quiet.is_notified(key) => (false, Some(state.quiet.update(key, waker))),
-                    // Notified, but another child came since.
-                    key => {
-                        if let Some(key) = key {
-                            let _ = state.quiet.remove(key);
-                        }
-                        this.key = Some(state.quiet.push((), waker));
-                        (false, None)
-                    }
-                }
+                // Where it was notified, another child came since.
+                (Poll::Pending, (state.quiet.wait(&mut this.key, waker), None))
             } else {
-                (true, Some(waker))
+                this.over = true;
+                let stragglers = Stragglers(state.stragglers.clone());
+                (Poll::Ready(stragglers), (Some(waker), state.quiet.leave(&mut this.key)))
             }
         };
         drop(unused);
-        if !over {
-            return Poll::Pending;
-        }
-        this.over = true;
-        this.leave();
-        let stragglers = this.group.state.lock().stragglers.clone();
-        Poll::Ready(Stragglers(stragglers))
-    }
-}
-
-impl Shutdown {
-    fn leave(&mut self) {
-        if let Some(key) = self.key.take() {
-            let removed = self.group.state.lock().quiet.remove(key);
-            if let Removed::Queued((), waker) = removed {
-                drop(waker);
-            }
-        }
+        poll
     }
 }
 
 impl Drop for Shutdown {
     fn drop(&mut self) {
-        self.leave();
+        if self.key.is_some() {
+            let unused = self.group.state.lock().quiet.leave(&mut self.key);
+            drop(unused);
+        }
     }
 }
 

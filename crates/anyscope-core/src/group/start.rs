@@ -26,7 +26,7 @@ use crate::guard::{self, Payload};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Doom, Joinable, Member, Step};
+use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -226,16 +226,7 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             matches!(state.stage, Stage::Starting)
         };
         let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
-        let polled = context::within(&mut frame, || {
-            guard::catch(|| {
-                let polled = this.future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx));
-                if polled.is_ready() {
-                    this.future.set(None);
-                }
-                polled
-            })
-        });
-        match polled {
+        match guard::catch(|| context::poll_within(&mut frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => {
                 if is_starting && this.shared.is_given_up() {
                     this.shared.cancel_given_up();
@@ -299,8 +290,7 @@ where
             }
         }
     };
-    let cell = Cell::spawn(reserved, Birth::under(node, &group, task), Box::pin(child));
-    drop(cell.detach());
+    let cell = Cell::spawn_detached(reserved, Birth::under(node, &group, task), child);
     Starter { shared, cell, over: false }
 }
 
@@ -349,11 +339,7 @@ impl<V, E> Drop for Starter<V, E> {
         if let Stage::Over(Over::Panicked(payload)) = stage {
             self.shared.group.panicked(payload, &self.shared.task);
         } else if let Stage::Starting = stage {
-            let location = self.shared.task.location();
-            let reason = context::drop_reason().unwrap_or_else(|| Reason::new(ReasonKind::Dropped, None, location));
-            let wakers = self.shared.node.mark_all(&reason);
-            context::dropping(&reason, || self.cell.clone().destroy(Doom::Cancelled));
-            wake_all(wakers.into_iter().flatten());
+            destroy_in_place(&self.cell, &self.shared.node);
         }
     }
 }
@@ -402,10 +388,7 @@ fn not_ready<T, E>(over: Over<E>, task: &TaskRef, never: &mut bool, failed: impl
     let outcome = match over {
         Over::Failed(error) => return Poll::Ready(failed(error)),
         Over::Panicked(payload) => panic::resume_unwind(payload),
-        // Whoever cancelled the child is cancelling the starter as well, and drops it.
-        Over::Ended(Outcome::Cancelled(_))
-            if !context::is_in_job() && context::scope().is_some_and(|scope| scope.is_cancelled_above()) =>
-        {
+        Over::Ended(Outcome::Cancelled(_)) if context::never_resumes() => {
             *never = true;
             return Poll::Pending;
         }

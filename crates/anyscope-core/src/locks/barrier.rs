@@ -113,18 +113,13 @@ impl Future for WaitBarrier<'_> {
             let mut queue = barrier.queue.lock();
             match *place {
                 Some(key) if queue.is_notified(key) => {
-                    *place = None;
-                    let removed = queue.remove(key);
-                    (Poll::Ready(BarrierWaitResult { is_leader: false }), (Some(removed), Some(waker)), Vec::new())
+                    let unused = (queue.leave(place), Some(waker));
+                    (Poll::Ready(BarrierWaitResult { is_leader: false }), unused, Vec::new())
                 }
-                Some(key) => (Poll::Pending, (None, Some(queue.update(key, waker))), Vec::new()),
                 None if queue.len() + 1 >= barrier.size => {
                     (Poll::Ready(BarrierWaitResult { is_leader: true }), (None, Some(waker)), queue.notify_all())
                 }
-                None => {
-                    *place = Some(queue.push((), waker));
-                    (Poll::Pending, (None, None), Vec::new())
-                }
+                _ => (Poll::Pending, (queue.wait(place, waker), None), Vec::new()),
             }
         };
         *done = poll.is_ready();
@@ -136,9 +131,9 @@ impl Future for WaitBarrier<'_> {
 
 impl Drop for WaitBarrier<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.place.take() {
-            let removed = self.barrier.queue.lock().remove(key);
-            drop(removed);
+        if self.place.is_some() {
+            let unused = self.barrier.queue.lock().leave(&mut self.place);
+            drop(unused);
         }
     }
 }

@@ -118,17 +118,10 @@ impl Future for WaitEvent<'_> {
         let waker = cx.waker().clone();
         let (poll, unused) = {
             let mut state = event.state.lock();
-            match *place {
-                Some(key) if state.queue.is_notified(key) => {
-                    *place = None;
-                    (Poll::Ready(()), (Some(state.queue.remove(key)), Some(waker)))
-                }
-                Some(key) => (Poll::Pending, (None, Some(state.queue.update(key, waker)))),
-                None if state.set => (Poll::Ready(()), (None, Some(waker))),
-                None => {
-                    *place = Some(state.queue.push((), waker));
-                    (Poll::Pending, (None, None))
-                }
+            if state.set {
+                (Poll::Ready(()), (Some(waker), state.queue.leave(place)))
+            } else {
+                (Poll::Pending, (state.queue.wait(place, waker), None))
             }
         };
         drop(unused);
@@ -138,9 +131,9 @@ impl Future for WaitEvent<'_> {
 
 impl Drop for WaitEvent<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.place.take() {
-            let removed = self.event.state.lock().queue.remove(key);
-            drop(removed);
+        if self.place.is_some() {
+            let unused = self.event.state.lock().queue.leave(&mut self.place);
+            drop(unused);
         }
     }
 }

@@ -38,13 +38,14 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Frame, FrameSlot, Shields};
-use crate::group::core::{Admission, GroupCore, Reserved, Role};
+use crate::group::core::{Admission, GroupCore, Reserved};
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
 use crate::local::Binding;
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
+use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::future::Future;
 use std::mem;
@@ -69,6 +70,16 @@ pub(crate) trait Member: Send + Sync {
     fn destroy(self: Arc<Self>, doom: Doom) -> bool;
     /// Whether it has been destroyed.
     fn is_over(&self) -> bool;
+}
+
+/// Ends a child on behalf of whoever it was started for, who is being dropped: here and now, where it isn't being polled.
+/// `node` is what cancels it.
+pub(crate) fn destroy_in_place(cell: &Arc<dyn Member>, node: &Arc<Node>) {
+    let reason = context::drop_reason_or(cell.task().location());
+    // Subtle: marked, but not woken yet: a driver on another thread would take what it is woken for.
+    let wakers = node.mark_all(&reason);
+    context::dropping(&reason, || cell.clone().destroy(Doom::Cancelled));
+    wake_all(wakers.into_iter().flatten());
 }
 
 /// A child as its handle sees it.
@@ -207,7 +218,6 @@ impl<T: Send + 'static> Cell<T> {
                 handle: true,
             }),
         });
-        let is_service = reserved.role() == Role::Service;
         match reserved.admit(cell.clone(), task.id(), &node) {
             Admission::Started(wake) => wake.go(&group),
             // Held back by the limit; a cancellation has to find it all the same.
@@ -216,10 +226,17 @@ impl<T: Send + 'static> Cell<T> {
                 cell.clone().destroy(doom);
             }
         }
-        if is_service {
-            // It may have come when all users were gone, and nothing else tells it to end.
-            group.settle();
-        }
+        cell
+    }
+
+    /// The same without a handle: nobody is told how the child ended.
+    pub(crate) fn spawn_detached(
+        reserved: Reserved,
+        birth: Birth,
+        future: impl Future<Output = Step<T>> + Send + 'static,
+    ) -> Arc<Self> {
+        let cell = Self::spawn(reserved, birth, Box::pin(future));
+        drop(cell.detach());
         cell
     }
 

@@ -80,8 +80,8 @@ fn a_readiness_that_is_given_up_elsewhere_ends_the_child() {
         });
         let mut ended = Box::pin(start.outcome());
         let outcome = match poll_once(&mut ended) {
-            std::task::Poll::Ready(outcome) => outcome,
-            std::task::Poll::Pending => block_on(ended),
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => block_on(ended),
         };
         assert!(outcome.unwrap_err().outcome().is_cancelled());
         giving_up.join().unwrap();

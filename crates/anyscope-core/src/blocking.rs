@@ -17,6 +17,7 @@ use crate::context::{self, Deferral, Frame, Shielded};
 use crate::group::orphan::Adopted;
 use crate::guard::{self, Payload};
 use crate::limiter::{AcquireLimiter, Held as HeldPermit, Limiter, LimiterPermit, blocking_limiter};
+use crate::observe::{self, Observer, Wait};
 use crate::runtime::{Job, Runtime};
 use crate::sync::{Arc, Mutex};
 use pin_project_lite::pin_project;
@@ -177,10 +178,18 @@ struct Publish<T> {
     slot: Arc<Mutex<Slot<T>>>,
     ending: Option<Ending<T>>,
     held: Option<Held>,
+    /// Who is told of what is given back, when nothing of the job's is around any more.
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl<T> Drop for Publish<T> {
     fn drop(&mut self) {
+        observe::on_behalf_of(self.observer.take(), || self.publish());
+    }
+}
+
+impl<T> Publish<T> {
+    fn publish(&mut self) {
         let ending = self.ending.take().unwrap_or(Ending::RuntimeGone);
         // The permit first: who has the result may ask for it. The adoption last: the result is part of the job.
         let adopted = self.held.take().map(|Held { permit, adopted }| {
@@ -240,6 +249,8 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
                     let unused = slot.waiter.replace(waker);
                     drop(slot);
                     drop(unused);
+                    let location = *this.location;
+                    observe::waits(|| Wait::Job(location));
                     return Poll::Pending;
                 }
             }
@@ -274,7 +285,7 @@ fn start<T: Send + 'static, R: Runtime>(
     frame.scope = Some(scope.clone());
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None, abandoned: false }));
     let held = Held { permit, adopted };
-    let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held) };
+    let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held), observer: observe::around() };
     let shielded = shield.then(Shielded::new);
     runtime.spawn_blocking(Job::new(move || {
         let mut frame = Some(frame);

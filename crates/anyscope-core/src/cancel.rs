@@ -7,6 +7,7 @@ use self::reason::{Cancelled, Reason, ReasonKind};
 use self::tree::Node;
 use crate::context::{self, Deferral, Frame, FrameSlot};
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::runtime::Runtime;
 use crate::time::Alarm;
 use pin_project_lite::pin_project;
@@ -294,6 +295,7 @@ impl<R: Runtime> Future for UntilCancelled<'_, R> {
         let mut this = self.project();
         let node = &this.token.node;
         if node.poll_cancelled(this.key, cx).is_pending() {
+            observe::waits(|| Wait::Cancellation);
             let Some(at) = node.deadline() else { return Poll::Pending };
             if this.alarm.as_mut().poll(at, cx).is_pending() {
                 return Poll::Pending;
@@ -418,6 +420,7 @@ pub fn cancelled() -> AmbientCancelled {
 /// ```
 #[must_use]
 pub fn is_cancelled() -> bool {
+    context::job_asks();
     context::scope().is_some_and(|scope| scope.is_cancelled()) || context::is_late_job()
 }
 
@@ -436,6 +439,7 @@ impl Future for AmbientCancelled {
         if this.scope.is_none() {
             this.scope = context::scope();
         }
+        observe::waits(|| Wait::Cancellation);
         let Some(scope) = &this.scope else { return Poll::Pending };
         match scope.poll_cancelled(&mut this.key, cx) {
             Poll::Ready(()) if coop::poll_proceed(cx).is_ready() => scope.reason().map_or(Poll::Pending, Poll::Ready),

@@ -205,7 +205,7 @@ impl Place {
         let (reserved, own) = match reserved {
             Some(reserved) => (Some(reserved), None),
             None => {
-                let own = GroupCore::new(runtime, Surroundings::default(), usize::MAX, location);
+                let own = GroupCore::new(runtime, Surroundings::default(), usize::MAX, None, location);
                 (own.reserve(Role::Late), Some(own))
             }
         };

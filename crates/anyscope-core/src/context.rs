@@ -27,6 +27,7 @@ use crate::coop;
 use crate::group::core::GroupCore;
 use crate::limiter::Held;
 use crate::local::Binding;
+use crate::observe;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::task::TaskRef;
@@ -368,6 +369,13 @@ pub(crate) fn is_in_job() -> bool {
 /// drops it.
 pub(crate) fn never_resumes() -> bool {
     !is_in_job() && scope().is_some_and(|scope| scope.is_cancelled_above())
+}
+
+/// Tells the observer around that a blocking job asks whether it is still wanted, where the caller is one.
+pub(crate) fn job_asks() {
+    if let Some(observer) = observe::around().filter(|_| is_in_job()) {
+        observer.job_asks();
+    }
 }
 
 /// Whether the caller is a blocking job whose deadline has passed.

@@ -13,6 +13,7 @@
 //! and gets what is there.
 
 use crate::context;
+use crate::observe::{self, Wait};
 use crate::sync::thread_local;
 use std::cell::Cell;
 use std::task::{Context, Poll};
@@ -41,6 +42,7 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
         REFUSED.with(|refused| refused.set(0));
         LEFT.with(|budget| budget.set(BUDGET));
     }
+    observe::waits(|| Wait::Turn);
     cx.waker().wake_by_ref();
     Poll::Pending
 }

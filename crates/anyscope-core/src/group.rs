@@ -20,6 +20,7 @@ use self::start::{Start, Started};
 use crate::blocking::{Unblock, unblock};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
+use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
@@ -313,6 +314,7 @@ impl<R> TaskGroup<R> {
     /// Returns a handle that can be kept and sent anywhere; it spawns as long as the group hasn't ended.
     #[must_use]
     pub fn handle(&self) -> GroupHandle<R> {
+        self.core.tell(|group| Event::GroupReachable { group });
         GroupHandle::of(Self::of(self.core.clone()))
     }
 }

@@ -26,6 +26,7 @@ mod local;
 pub mod locks;
 #[cfg(all(test, anyscope_loom))]
 mod models;
+pub mod observe;
 mod outcome;
 mod portal;
 mod race;

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -59,7 +60,10 @@ impl Limiter {
     #[track_caller]
     pub fn new(total: usize) -> Self {
         check(total);
-        Self(Arc::new(Shared { permits: Permits::new(total), keys: Mutex::new(HashSet::new()) }))
+        Self(Arc::new(Shared {
+            permits: Permits::new(total, "limiter", Location::caller()),
+            keys: Mutex::new(HashSet::new()),
+        }))
     }
 
     /// Changes how many permits there are.
@@ -189,7 +193,7 @@ impl Drop for LimiterPermit {
     fn drop(&mut self) {
         // The key first: who is let in by the permit may ask for the same key.
         self.key = None;
-        self.limiter.0.permits.release(1);
+        self.limiter.0.permits.give_back(1);
     }
 }
 

@@ -52,7 +52,7 @@ struct Held<L: Deref<Target: Guarded>> {
 
 impl<L: Deref<Target: Guarded>> Drop for Held<L> {
     fn drop(&mut self) {
-        self.lock.permits().release(self.count);
+        self.lock.permits().give_back(self.count);
     }
 }
 

@@ -19,6 +19,8 @@ use crate::error::Closed;
 use crate::group::core::{GroupCore, Role};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
+use crate::observe::{self, Event, Wait};
+use crate::runtime::Runtime as _;
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
 use crate::task::{Task, TaskRef};
@@ -72,6 +74,7 @@ pub struct Portal<R> {
 
 impl<R> Portal<R> {
     pub(crate) fn new(group: &Arc<GroupCore>) -> Self {
+        group.tell(|group| Event::GroupReachable { group });
         Self { group: group.clone(), runtime: PhantomData }
     }
 
@@ -214,6 +217,12 @@ fn wait<F: Future>(future: F) -> F::Output {
         }
     }
 
+    if observe::is_on() && context::is_in_job() && observe::around().is_some() {
+        if let Some(runtime) = context::runtime() {
+            // A job that somebody watches waits where that is seen.
+            return runtime.block_on(future);
+        }
+    }
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
@@ -355,7 +364,10 @@ impl<T> Future for Call<T> {
             }
         };
         drop(unused);
-        let Some(end) = end else { return Poll::Pending };
+        let Some(end) = end else {
+            observe::waits(|| Wait::Signal("a call into another group"));
+            return Poll::Pending;
+        };
         running.over = true;
         Poll::Ready(match end {
             End::Value(value) => Ok(value),

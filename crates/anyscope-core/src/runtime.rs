@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::group::drive::Driver;
+use crate::observe::Observer;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -85,6 +86,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// budget leaves this alone.
     fn is_budget_spent(&self) -> bool {
         false
+    }
+
+    /// Returns who is told what happens in the groups of this runtime, if anybody is. Asked once for each group.
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        None
     }
 }
 
@@ -233,6 +239,10 @@ impl Runtime for DynRuntime {
     fn is_budget_spent(&self) -> bool {
         self.0.is_budget_spent()
     }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.0.observer()
+    }
 }
 
 /// [`Runtime`], object-safe.
@@ -247,6 +257,7 @@ trait Erased: Send + Sync {
     fn block_on(&self, future: Pin<&mut dyn Future<Output = ()>>);
     fn parallelism(&self) -> usize;
     fn is_budget_spent(&self) -> bool;
+    fn observer(&self) -> Option<Arc<dyn Observer>>;
 }
 
 impl<R: Runtime> Erased for R {
@@ -288,6 +299,10 @@ impl<R: Runtime> Erased for R {
 
     fn is_budget_spent(&self) -> bool {
         Runtime::is_budget_spent(self)
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        Runtime::observer(self)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::cancel::reason::{Cancelled, Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
 use crate::coop;
 use crate::guard;
+use crate::observe::{self, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
@@ -350,7 +351,10 @@ impl<T, R> Future for ScopedTask<T, R> {
         }
         match slot.poll(cx) {
             Poll::Ready(outcome) => awaited(outcome, never, format_args!("a child of a scope, spawned at {location}")),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                observe::waits(|| Wait::Signal("a child of its scope"));
+                Poll::Pending
+            }
         }
     }
 }

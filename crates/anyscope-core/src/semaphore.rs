@@ -1,12 +1,16 @@
 //! [`Semaphore`]: a number of permits, given out in the order of asking.
 
+use crate::context;
 use crate::coop;
+use crate::observe::{self, Event, Observer, Resource, Wait};
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 use crate::wait_queue::{Removed, WaitQueue, wake_all};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
+use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 
 /// Permits and who waits for them: shared by [`Semaphore`] and [`Limiter`](crate::Limiter).
@@ -28,6 +32,9 @@ use std::task::{Context, Poll, Waker};
 /// the order stays.
 pub(crate) struct Permits {
     state: Mutex<State>,
+    /// What they are of, and where that was made: for observers.
+    kind: &'static str,
+    location: &'static Location<'static>,
 }
 
 struct State {
@@ -37,6 +44,8 @@ struct State {
     queue: WaitQueue<Ask>,
     /// How many of those that are held can't come back, because who holds them waits here itself.
     stuck: usize,
+    /// Who was told last that some were taken.
+    observer: Option<Weak<dyn Observer>>,
 }
 
 /// What one waits for.
@@ -119,14 +128,17 @@ fn signed(permits: usize) -> isize {
 }
 
 impl Permits {
-    pub(crate) fn new(total: usize) -> Self {
+    pub(crate) fn new(total: usize, kind: &'static str, location: &'static Location<'static>) -> Self {
         Self {
+            kind,
+            location,
             state: Mutex::new(State {
                 total,
                 available: signed(total),
                 closed: false,
                 queue: WaitQueue::new(),
                 stuck: 0,
+                observer: None,
             }),
         }
     }
@@ -134,10 +146,47 @@ impl Permits {
     pub(crate) fn try_acquire(&self, needed: usize) -> Result<(), TryAcquireError> {
         let mut state = self.state.lock();
         state.check(needed).map_err(|error| TryAcquireError(Some(error)))?;
-        if state.try_take(needed) { Ok(()) } else { Err(TryAcquireError(None)) }
+        if !state.try_take(needed) {
+            return Err(TryAcquireError(None));
+        }
+        drop(state);
+        self.taken(needed);
+        Ok(())
     }
 
-    pub(crate) fn release(&self, permits: usize) {
+    /// Gives back what was held.
+    pub(crate) fn give_back(&self, permits: usize) {
+        self.given_back(permits);
+        self.release(permits);
+    }
+
+    /// Tells that the caller has taken some.
+    fn taken(&self, permits: usize) {
+        let Some(observer) = observe::around() else { return };
+        let before = self.state.lock().observer.replace(Arc::downgrade(&observer));
+        drop(before);
+        let task = context::task().map(|task| task.id());
+        observer.observe(&Event::Taken { resource: self.resource(), task, permits });
+    }
+
+    /// Tells that what was taken is given back.
+    fn given_back(&self, permits: usize) {
+        if !observe::is_on() {
+            return;
+        }
+        // Where nothing is around who gives it back, whoever was told that it was taken.
+        let known = || self.state.lock().observer.as_ref().and_then(Weak::upgrade);
+        if let Some(observer) = observe::around().or_else(known) {
+            let task = context::task().map(|task| task.id());
+            observer.observe(&Event::GivenBack { resource: self.resource(), task, permits });
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource { kind: self.kind, address: std::ptr::from_ref(self).addr(), location: self.location }
+    }
+
+    fn release(&self, permits: usize) {
         let wakers = {
             let mut state = self.state.lock();
             state.available += signed(permits);
@@ -175,6 +224,7 @@ impl Permits {
 
     /// Takes held permits out of the world.
     fn forget(&self, permits: usize) {
+        self.given_back(permits);
         let wakers = {
             let mut state = self.state.lock();
             state.total -= permits;
@@ -288,10 +338,16 @@ impl Waiting {
             }
             self.place = Place::Outside;
             self.done = true;
+            permits.taken(self.needed);
             return Poll::Ready(Ok(()));
         }
         let poll = self.poll_queue(permits, cx);
         self.done = poll.is_ready();
+        match poll {
+            Poll::Ready(Ok(())) => permits.taken(self.needed),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => observe::waits(|| Wait::Permits(permits.resource(), self.needed)),
+        }
         poll
     }
 
@@ -409,7 +465,7 @@ impl Semaphore {
     #[track_caller]
     pub fn new(permits: usize) -> Self {
         assert!(permits <= Self::MAX_PERMITS, "a semaphore of {permits} permits: more than `Semaphore::MAX_PERMITS`");
-        Self { permits: Permits::new(permits) }
+        Self { permits: Permits::new(permits, "semaphore", Location::caller()) }
     }
 
     /// Waits for a permit.
@@ -613,7 +669,7 @@ macro_rules! permit {
         impl Drop for $permit $(<$p>)? {
             fn drop(&mut self) {
                 if self.count > 0 {
-                    self.semaphore.permits.release(self.count);
+                    self.semaphore.permits.give_back(self.count);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Deferral, Frame, FrameSlot};
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::runtime::{Runtime, Sleep as _, timer};
 use pin_project_lite::pin_project;
 use std::error::Error;
@@ -85,7 +86,10 @@ impl<R: Runtime> Alarm<R> {
                 return Poll::Ready(());
             }
             match sleep.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    observe::waits(|| Wait::Time(at));
+                    return Poll::Pending;
+                }
                 // A timer of coarse grain may be early by less than a tick.
                 Poll::Ready(()) if runtime.now() >= at => return Poll::Ready(()),
                 Poll::Ready(()) => sleep.as_mut().reset(at),
@@ -509,6 +513,7 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
+        observe::waits(|| Wait::Turn);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -2,6 +2,8 @@
 
 use super::{Message, Receiver, RecvError, Taken};
 use crate::coop;
+use crate::observe::{self, Wait};
+use crate::sync::Arc;
 use crate::wait_queue::{Removed, wake_all};
 use std::fmt;
 use std::future::Future;
@@ -36,7 +38,10 @@ impl<'a, T> Recv<'a, T> {
         }
         // User code: cloned outside of the lock, and so it is looked once more.
         let waker = cx.waker().clone();
-        self.take(Some(waker), cx).unwrap_or(Poll::Pending)
+        self.take(Some(waker), cx).unwrap_or_else(|| {
+            observe::waits(|| self.wait());
+            Poll::Pending
+        })
     }
 
     /// Takes what is there. Where nothing is, it queues with the waker, or there is no result without one.
@@ -97,7 +102,14 @@ impl<'a, T> Recv<'a, T> {
         };
         wake_all(wakers);
         drop(unused);
+        if poll.is_pending() {
+            observe::waits(|| self.wait());
+        }
         poll
+    }
+
+    fn wait(&self) -> Wait {
+        Wait::Channel { address: Arc::as_ptr(&self.receiver.channel).addr(), sends: false }
     }
 }
 

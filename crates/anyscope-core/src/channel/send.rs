@@ -2,6 +2,8 @@
 
 use super::{Offered, SendError, Sender};
 use crate::coop;
+use crate::observe::{self, Wait};
+use crate::sync::Arc;
 use crate::wait_queue::{Removed, wake_all};
 use std::fmt;
 use std::future::Future;
@@ -44,7 +46,10 @@ impl<'a, T> Send<'a, T> {
             }
         };
         let poll = match removed {
-            None => Poll::Pending,
+            None => {
+                observe::waits(|| self.wait());
+                Poll::Pending
+            }
             // Who is notified with the message still there was so by a close.
             Some(Removed::Notified(Some(message))) => Poll::Ready(Err(SendError(message))),
             Some(Removed::Notified(None)) => Poll::Ready(Ok(())),
@@ -52,6 +57,10 @@ impl<'a, T> Send<'a, T> {
         };
         drop(unused);
         poll
+    }
+
+    fn wait(&self) -> Wait {
+        Wait::Channel { address: Arc::as_ptr(&self.sender.channel).addr(), sends: true }
     }
 }
 
@@ -73,6 +82,8 @@ impl<T> Future for Send<'_, T> {
                         match state.offer(message) {
                             Offered::Full(message) => {
                                 self.place = Place::Queued(state.offering.push(Some(message), waker));
+                                drop(state);
+                                observe::waits(|| self.wait());
                                 return Poll::Pending;
                             }
                             offered => {

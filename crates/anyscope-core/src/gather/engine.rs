@@ -13,6 +13,7 @@ use crate::context;
 use crate::coop;
 use crate::group::core::Role;
 use crate::group::owner::{Owner, Plan};
+use crate::observe::{self, Wait};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
@@ -177,7 +178,10 @@ where
         }
         loop {
             let next = self.values.lock().ready.pop_front();
-            let Some((index, value)) = next else { return true };
+            let Some((index, value)) = next else {
+                observe::waits(|| Wait::Members(self.owner.group.id));
+                return true;
+            };
             self.len -= 1;
             if !done(index, value) {
                 return true;

@@ -34,9 +34,11 @@ use super::finaliser::Finaliser;
 use super::orphan::Adopted;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
+use crate::context;
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
 use crate::local::Binding;
+use crate::observe::{self, Event, GroupId, Observer, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, Mutex};
@@ -72,6 +74,9 @@ pub(crate) struct GroupCore {
     max_drivers: usize,
     /// Where it was opened.
     location: &'static Location<'static>,
+    pub(crate) id: GroupId,
+    /// Who is told what happens in it.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(super) state: Mutex<State>,
 }
 
@@ -214,6 +219,8 @@ pub(super) struct Ending {
     unrun: Vec<Finaliser>,
     /// Cells that were woken and needn't be polled any more; they keep the group.
     stale: VecDeque<Arc<dyn Member>>,
+    /// Whether the group is over.
+    over: bool,
 }
 
 impl Ending {
@@ -228,6 +235,9 @@ impl Ending {
 
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         drop(self.stale);
+        if self.over {
+            group.tell(|group| Event::GroupEnded { group });
+        }
         for finaliser in self.unrun {
             if let Some(payload) = guard::drop_caught(finaliser) {
                 guard::forget(payload);
@@ -238,6 +248,7 @@ impl Ending {
             service.cancel(&group.why_services_end());
         }
         if let Some((key, finaliser, how)) = self.finaliser {
+            group.tell(|group| Event::FinaliserBegun { group });
             finaliser.start(Reserved { group: group.clone(), key, role: Role::Late, admitted: false }, how);
         }
         if let Some(ready) = self.ready {
@@ -332,12 +343,20 @@ impl GroupCore {
         runtime: DynRuntime,
         around: Surroundings,
         limit: usize,
+        name: Option<&str>,
         location: &'static Location<'static>,
     ) -> Arc<Self> {
         let Surroundings { group: parent, scope, deadline, locals, held } = around;
         let whole = Node::below(scope.as_ref());
         let children = Node::below(Some(&whole));
         let max_drivers = runtime.parallelism().max(1);
+        let observer = runtime.observer();
+        let id = if observer.is_some() { GroupId::next() } else { GroupId::NONE };
+        if let Some(observer) = &observer {
+            observe::watch();
+            let (parent, task) = (parent.as_ref().map(|parent| parent.id), context::task().map(|task| task.id()));
+            observer.observe(&Event::GroupOpened { group: id, parent, task, name, location });
+        }
         Arc::new(Self {
             runtime,
             parent,
@@ -350,6 +369,8 @@ impl GroupCore {
             limit,
             max_drivers,
             location,
+            id,
+            observer,
             state: Mutex::new(State {
                 phase: Phase::Open,
                 members: Slab::new(),
@@ -414,6 +435,8 @@ impl GroupCore {
         if state.phase == Phase::Open {
             // Where the runtime is gone already, it is dropped unrun with the others.
             state.finalisers.push(finaliser);
+            drop(state);
+            self.tell(|group| Event::FinaliserKept { group });
             Ok(())
         } else {
             drop(state);
@@ -586,6 +609,7 @@ impl GroupCore {
             let mut ending = state.ending(&self.children);
             if state.live() == 0 {
                 state.phase = Phase::Ended;
+                ending.over = true;
                 ending.wakers.extend(state.room.notify_all());
                 let mut panics = mem::take(&mut state.panics);
                 panics.append(&mut state.consequences);
@@ -599,6 +623,9 @@ impl GroupCore {
         ending.go(self);
         for (_, driver) in drivers {
             driver.wake();
+        }
+        if poll.is_pending() {
+            observe::waits(|| Wait::Members(self.id));
         }
         poll
     }
@@ -669,7 +696,21 @@ impl GroupCore {
 
     /// A child that is ready.
     pub(super) fn pop(&self) -> Option<Arc<dyn Member>> {
+        if let Some(observer) = &self.observer {
+            let ready = self.state.lock().ready.len();
+            // Asked without the lock. Where the queue has become shorter since, there is nothing to choose.
+            let chosen = observer.choose(ready);
+            let mut state = self.state.lock();
+            return if chosen < state.ready.len() { state.ready.remove(chosen) } else { state.ready.pop_front() };
+        }
         self.state.lock().ready.pop_front()
+    }
+
+    /// Tells the observer, if there is one.
+    pub(crate) fn tell<'a>(&self, event: impl FnOnce(GroupId) -> Event<'a>) {
+        if let Some(observer) = &self.observer {
+            observer.observe(&event(self.id));
+        }
     }
 
     /// What the driver `id` is to do that found nothing ready; its waker is kept where there still is nothing.
@@ -820,6 +861,7 @@ impl State {
         }
         if self.phase == Phase::Abandoned && over {
             self.phase = Phase::Ended;
+            ending.over = true;
             ending.adopter = self.adopter.take();
             ending.drivers = mem::take(&mut self.idle);
             ending.stale = mem::take(&mut self.ready);

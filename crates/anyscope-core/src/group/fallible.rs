@@ -10,6 +10,7 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context;
 use crate::error::{Failure, GroupError};
 use crate::guard;
+use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
@@ -274,6 +275,7 @@ impl<E: Send + 'static, R> TryTaskGroup<E, R> {
     #[must_use]
     pub fn handle(&self) -> TryGroupHandle<E, R> {
         let group = Self { core: self.core.clone(), failures: self.failures.clone(), runtime: PhantomData };
+        self.core.tell(|group| Event::GroupReachable { group });
         TryGroupHandle::of(group)
     }
 }

@@ -7,6 +7,7 @@
 //! 2. A group takes nothing in once it has ended; whoever asks goes on to the group around it.
 
 use super::core::{Ending, GroupCore, Phase};
+use crate::observe::{self, Wait};
 use crate::sync::Arc;
 use crate::wait_queue::{WaitQueue, wake_all};
 use std::future::Future;
@@ -144,6 +145,9 @@ impl Future for Drained {
             }
         };
         drop(unused);
+        if poll.is_pending() {
+            observe::waits(|| Wait::Signal("what was left running by groups that were dropped"));
+        }
         poll
     }
 }

@@ -56,14 +56,14 @@ impl Owner {
             locals: plan.locals.into_iter().fold(context::locals(), |around, local| Some(local(around))),
             held: context::held(),
         };
-        let group = GroupCore::new(runtime, around, plan.limit, location);
+        let group = GroupCore::new(runtime, around, plan.limit, plan.name.as_deref(), location);
         Self { group, name: plan.name, location, root: false }
     }
 
     /// Opens the group of a `run`, which has nothing around it but what it blocks.
     pub(crate) fn root(runtime: DynRuntime, location: &'static Location<'static>) -> Self {
         let around = Surroundings { locals: context::locals(), held: context::held(), ..Surroundings::default() };
-        let group = GroupCore::new(runtime, around, usize::MAX, location);
+        let group = GroupCore::new(runtime, around, usize::MAX, None, location);
         Self { group, name: None, location, root: true }
     }
 

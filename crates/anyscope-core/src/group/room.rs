@@ -2,6 +2,7 @@
 
 use super::core::GroupCore;
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::sync::Arc;
 use std::fmt;
 use std::future::Future;
@@ -42,6 +43,9 @@ impl Future for Room<'_> {
             }
         };
         drop(unused);
+        if poll.is_pending() {
+            observe::waits(|| Wait::Signal("room in its group"));
+        }
         poll
     }
 }

@@ -8,6 +8,7 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context;
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::TaskRef;
@@ -177,6 +178,9 @@ impl Future for Shutdown {
             }
         };
         drop(unused);
+        if poll.is_pending() {
+            observe::waits(|| Wait::Members(this.group.id));
+        }
         poll
     }
 }
@@ -253,6 +257,7 @@ impl Future for Stopping {
         if this.stop.is_none() {
             this.stop = context::group().map(|group| group.stop());
         }
+        observe::waits(|| Wait::Signal("a shutdown of its group"));
         let Some(stop) = &this.stop else { return Poll::Pending };
         if stop.poll_cancelled(&mut this.key, cx).is_pending() {
             return Poll::Pending;

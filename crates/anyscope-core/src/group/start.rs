@@ -23,6 +23,7 @@ use crate::cancel::tree::{Listing, Node};
 use crate::context::{self, Frame};
 use crate::coop;
 use crate::guard::{self, Payload};
+use crate::observe::{self, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
@@ -409,7 +410,10 @@ impl<V> Future for Start<V> {
             return Poll::Pending;
         }
         match starter.poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                observe::waits(|| Wait::Task(starter.shared.task.id()));
+                Poll::Pending
+            }
             Poll::Ready(Ok(value)) => Poll::Ready(value),
             Poll::Ready(Err(over)) => not_ready(over, &starter.shared.task, never, |never| match never {}),
         }
@@ -446,7 +450,10 @@ impl<V, E> Future for TryStart<V, E> {
             return Poll::Pending;
         }
         match starter.poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                observe::waits(|| Wait::Task(starter.shared.task.id()));
+                Poll::Pending
+            }
             Poll::Ready(Ok(value)) => Poll::Ready(Ok(value)),
             Poll::Ready(Err(over)) => not_ready(over, &starter.shared.task, never, Err),
         }

@@ -17,6 +17,7 @@
 
 use super::mutex::{Lock, Mutex, MutexGuard};
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::sync::Mutex as StateMutex;
 use crate::wait_queue::{Removed, WaitQueue, wake_all};
 use std::fmt;
@@ -147,6 +148,8 @@ pub struct WaitCondvar<'a, 'm, T> {
     stage: Stage<'m, T>,
 }
 
+const NOTIFICATION: &str = "a notification of a condition variable";
+
 enum Stage<'m, T> {
     Holding(MutexGuard<'m, T>),
     Queued(usize, &'m Mutex<T>),
@@ -167,6 +170,7 @@ impl<'m, T> Future for WaitCondvar<'_, 'm, T> {
                 *stage = Stage::Queued(key, MutexGuard::source(&guard));
                 // Subtle: not before it is queued (invariant 1).
                 drop(guard);
+                observe::waits(|| Wait::Signal(NOTIFICATION));
                 return Poll::Pending;
             }
             Stage::Queued(key, mutex) => {
@@ -176,6 +180,7 @@ impl<'m, T> Future for WaitCondvar<'_, 'm, T> {
                     let unused = queue.update(*key, waker);
                     drop(queue);
                     drop(unused);
+                    observe::waits(|| Wait::Signal(NOTIFICATION));
                     return Poll::Pending;
                 }
                 let Removed::Notified(notice) = queue.remove(*key) else { unreachable!("it is notified") };

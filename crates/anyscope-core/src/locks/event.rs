@@ -7,6 +7,7 @@
 //! One lock, a leaf: wakers are cloned before it, called and dropped after it.
 
 use crate::coop;
+use crate::observe::{self, Wait};
 use crate::sync::Mutex;
 use crate::wait_queue::{WaitQueue, wake_all};
 use std::fmt;
@@ -125,6 +126,9 @@ impl Future for WaitEvent<'_> {
             }
         };
         drop(unused);
+        if poll.is_pending() {
+            observe::waits(|| Wait::Signal("an event"));
+        }
         poll
     }
 }

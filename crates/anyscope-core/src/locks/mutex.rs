@@ -13,6 +13,7 @@ use crate::sync::Arc;
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -57,8 +58,9 @@ pub struct Mutex<T> {
 impl<T> Mutex<T> {
     /// Makes a mutex with this value, unlocked.
     #[must_use]
+    #[track_caller]
     pub fn new(value: T) -> Self {
-        Self { permits: Permits::new(1), value: Arc::new(async_lock::Mutex::new(value)) }
+        Self { permits: Permits::new(1, "mutex", Location::caller()), value: Arc::new(async_lock::Mutex::new(value)) }
     }
 
     /// Waits for the lock.

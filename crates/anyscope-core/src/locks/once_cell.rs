@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -42,8 +43,9 @@ pub struct OnceCell<T> {
 impl<T> OnceCell<T> {
     /// Makes a cell without a value.
     #[must_use]
+    #[track_caller]
     pub fn new() -> Self {
-        Self { value: OnceLock::new(), permits: Permits::new(1) }
+        Self { value: OnceLock::new(), permits: Permits::new(1, "once-cell", Location::caller()) }
     }
 
     /// Returns the value, where it is there.
@@ -173,7 +175,7 @@ impl<'a, T> Turn<'a, T> {
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.0.permits.release(1);
+        self.0.permits.give_back(1);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::sync::Arc;
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -52,8 +53,12 @@ pub struct RwLock<T> {
 impl<T> RwLock<T> {
     /// Makes a lock with this value, unlocked.
     #[must_use]
+    #[track_caller]
     pub fn new(value: T) -> Self {
-        Self { permits: Permits::new(ALL), value: Arc::new(async_lock::RwLock::new(value)) }
+        Self {
+            permits: Permits::new(ALL, "read-write lock", Location::caller()),
+            value: Arc::new(async_lock::RwLock::new(value)),
+        }
     }
 
     /// Waits for a look at the value, together with others.
@@ -246,7 +251,7 @@ impl<L: Deref<Target: Guarded>> Held<L> {
     fn keep_one(&mut self) {
         let others = self.count - 1;
         self.count = 1;
-        self.lock.permits().release(others);
+        self.lock.permits().give_back(others);
     }
 }
 

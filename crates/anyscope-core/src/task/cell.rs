@@ -38,10 +38,11 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Frame, FrameSlot, Shields};
-use crate::group::core::{Admission, GroupCore, Reserved};
+use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
 use crate::local::Binding;
+use crate::observe::{self, Ended, Event, MemberRole, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
@@ -218,6 +219,14 @@ impl<T: Send + 'static> Cell<T> {
                 handle: true,
             }),
         });
+        group.tell(|id| {
+            let role = match reserved.role() {
+                Role::Child => MemberRole::Child,
+                Role::Service => MemberRole::Service,
+                Role::Late => MemberRole::Late,
+            };
+            Event::Spawned { task: &task, group: id, role }
+        });
         match reserved.admit(cell.clone(), task.id(), &node) {
             Admission::Started(wake) => wake.go(&group),
             // Held back by the limit; a cancellation has to find it all the same.
@@ -257,6 +266,7 @@ impl<T: Send + 'static> Cell<T> {
 
     fn poll_once(self: Arc<Self>) {
         let Some(mut work) = self.begin() else { return };
+        self.group.tell(|_| Event::Polled { task: self.task.id() });
         if self.node.is_cancelled() && !context::is_shielded(&work.frame) {
             return self.end(work, End::Cancelled);
         }
@@ -274,6 +284,7 @@ impl<T: Send + 'static> Cell<T> {
             Ok(Poll::Ready(Step::Failed(reason))) => self.end(work, End::Failed(reason)),
             Err(payload) => self.end(work, End::Panicked(payload)),
             Ok(Poll::Pending) => {
+                self.group.tell(|_| Event::Pending { task: self.task.id() });
                 let cancelled = self.node.poll_cancelled(&mut work.watch, &mut cx).is_ready();
                 match self.bring_back(work, cancelled) {
                     Back::Idle => {}
@@ -354,6 +365,7 @@ impl<T: Send + 'static> Cell<T> {
                 _ => {}
             }
         }
+        let failed = matches!(end, End::Failed(_));
         let outcome = match end {
             End::Value(value) => Outcome::Completed(value),
             End::Failed(reason) => Outcome::Cancelled(reason),
@@ -365,6 +377,16 @@ impl<T: Send + 'static> Cell<T> {
                 Outcome::Panicked(panic)
             }
         };
+        self.group.tell(|_| {
+            let how = match &outcome {
+                Outcome::Completed(_) => Ended::Completed,
+                Outcome::Cancelled(_) if failed => Ended::Failed,
+                Outcome::Cancelled(reason) => Ended::Cancelled(reason),
+                Outcome::Panicked(_) => Ended::Panicked,
+                Outcome::RuntimeGone => Ended::RuntimeGone,
+            };
+            Event::Ended { task: self.task.id(), how }
+        });
         // Subtle: the group fails before the outcome is there, so that whoever awaits the task inside the group finds
         // itself cancelled, and doesn't panic over it a second time.
         for payload in panics {
@@ -502,6 +524,9 @@ impl<T: Send + 'static> Joinable<T> for Cell<T> {
             }
         };
         drop(unused);
+        if outcome.is_pending() {
+            observe::waits(|| Wait::Task(self.task.id()));
+        }
         outcome
     }
 

@@ -1,0 +1,310 @@
+//! What a runtime may watch, and what it may choose: for one that simulates, and for tools.
+//!
+//! A runtime that has an [`Observer`] hands it out by [`Runtime::observer`](crate::Runtime::observer). Each group asks once,
+//! when it is opened; what it costs the others is a load and a branch where something happens.
+//!
+//! An observer is called on whatever thread something happens on, never while a lock of this crate is held, and in
+//! the middle of what it is told of: it takes notes, and neither panics nor calls back.
+
+use crate::cancel::reason::Reason;
+use crate::context;
+use crate::sync::{Arc, thread_local};
+use crate::task::{TaskId, TaskRef};
+use std::cell::RefCell;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Is told what happens in the groups of a runtime.
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    fn observe(&self, event: &Event<'_>);
+
+    /// Returns which of `of` ready children of a group is polled next: 0 is the one that has been ready longest.
+    fn choose(&self, of: usize) -> usize {
+        let _ = of;
+        0
+    }
+
+    /// A blocking job asks whether it is still wanted. The runtime may let others go on before this returns.
+    fn job_asks(&self) {}
+
+    /// Something outside of the runtime begins to work for it, or is through: a thread that is to come in by a handle.
+    fn outside(&self, begins: bool) {
+        let _ = begins;
+    }
+}
+
+/// Something outside of a runtime that is at work for it, until this is dropped. Made by [`outside`].
+#[must_use = "it counts until it is dropped"]
+pub struct Outside(Option<Arc<dyn Observer>>);
+
+/// Tells the observer of the runtime around that something outside of it is at work, until what this returns is dropped:
+/// a thread of the program's own, that is to wake somebody or to come in by a handle. A simulator doesn't hold the program
+/// to be stuck meanwhile. Where nobody observes, it is nothing.
+pub fn outside() -> Outside {
+    Outside::of(around())
+}
+
+impl Outside {
+    /// The same for the runtime that `observer` is of.
+    pub fn of(observer: Option<Arc<dyn Observer>>) -> Self {
+        if let Some(observer) = &observer {
+            observer.outside(true);
+        }
+        Self(observer)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Some(observer) = &self.0 {
+            observer.outside(false);
+        }
+    }
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+/// A number that no other group of this process has that is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(NonZeroU64);
+
+impl GroupId {
+    /// What a group has that nobody observes.
+    pub(crate) const NONE: Self = Self(NonZeroU64::MAX);
+
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Ordering: Relaxed; a counter that publishes nothing.
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A group was opened: below another one, inside of a task, if any.
+    GroupOpened {
+        /// The group.
+        group: GroupId,
+        /// The group around it.
+        parent: Option<GroupId>,
+        /// The task that its body runs in.
+        task: Option<TaskId>,
+        /// Its name.
+        name: Option<&'a str>,
+        /// Where it was opened.
+        location: &'static Location<'static>,
+    },
+    /// A group has ended.
+    GroupEnded {
+        /// The group.
+        group: GroupId,
+    },
+    /// A group can be reached from elsewhere from now on: a handle or a portal was made.
+    GroupReachable {
+        /// The group.
+        group: GroupId,
+    },
+    /// A task was spawned.
+    Spawned {
+        /// The task.
+        task: &'a TaskRef,
+        /// The group that it is a member of.
+        group: GroupId,
+        /// What it is there for.
+        role: MemberRole,
+    },
+    /// A poll of a task begins.
+    Polled {
+        /// The task.
+        task: TaskId,
+    },
+    /// A poll of a task has ended, and the task hasn't.
+    Pending {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task has ended, and its future is gone.
+    Ended {
+        /// The task.
+        task: TaskId,
+        /// How it ended.
+        how: Ended<'a>,
+    },
+    /// The poll under way comes to wait for something. It may come to wait for more, and for the same again.
+    Waits {
+        /// The task, unless it is the body of a group that no task is around.
+        task: Option<TaskId>,
+        /// For what.
+        on: Wait,
+    },
+    /// Permits, or a lock, were taken.
+    Taken {
+        /// Of what.
+        resource: Resource,
+        /// By whom, where it was a task.
+        task: Option<TaskId>,
+        /// How many.
+        permits: usize,
+    },
+    /// Permits, or a lock, were given back, or taken out of the world.
+    GivenBack {
+        /// Of what.
+        resource: Resource,
+        /// By whom, where it was a task.
+        task: Option<TaskId>,
+        /// How many.
+        permits: usize,
+    },
+    /// A finaliser of a group, or a clean-up, is there to be run later.
+    FinaliserKept {
+        /// The group.
+        group: GroupId,
+    },
+    /// A finaliser of a group has begun.
+    FinaliserBegun {
+        /// The group.
+        group: GroupId,
+    },
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Ended<'a> {
+    /// With its value.
+    Completed,
+    /// With an error that cancelled its group.
+    Failed,
+    /// It was cancelled.
+    Cancelled(&'a Reason),
+    /// With a panic.
+    Panicked,
+    /// Its runtime went away.
+    RuntimeGone,
+}
+
+/// What a task is to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemberRole {
+    /// What the group is there for.
+    Child,
+    /// Ends when only services are left.
+    Service,
+    /// A finaliser, or a clean-up.
+    Late,
+}
+
+/// What permits are taken of, or a lock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// `"semaphore"`, `"limiter"`, `"mutex"`, ..
+    pub kind: &'static str,
+    /// Tells it from others as long as it is in use.
+    pub address: usize,
+    /// Where it was made.
+    pub location: &'static Location<'static>,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// For permits, or a lock.
+    Permits(Resource, usize),
+    /// For the end of a task.
+    Task(TaskId),
+    /// For the members of a group.
+    Members(GroupId),
+    /// For a cancellation.
+    Cancellation,
+    /// For room in a channel, or for a message.
+    Channel {
+        /// Which, as long as it is in use.
+        address: usize,
+        /// Whether it would send.
+        sends: bool,
+    },
+    /// For something that others bring about: `"event"`, `"barrier"`, `"room in its group"`, ..
+    Signal(&'static str),
+    /// For a time.
+    Time(Instant),
+    /// For a blocking job.
+    Job(&'static Location<'static>),
+    /// For another turn: it only gave way.
+    Turn,
+}
+
+/// Whether any observer was ever handed out in this process.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// An observer was handed out.
+pub(crate) fn watch() {
+    // Ordering: Relaxed; whoever has the observer has it from after this, on the same thread or by a lock.
+    WATCHED.store(true, Ordering::Relaxed);
+}
+
+/// Whether somebody may be told of anything.
+pub(crate) fn is_on() -> bool {
+    // Ordering: Relaxed; see `watch`.
+    WATCHED.load(Ordering::Relaxed)
+}
+
+thread_local! {
+    /// Who is told where nothing is around the caller any more.
+    static STAND_IN: RefCell<Option<Arc<dyn Observer>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`, of which `observer` is told, where nothing is around it.
+pub(crate) fn on_behalf_of<T>(observer: Option<Arc<dyn Observer>>, f: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Arc<dyn Observer>>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let after = STAND_IN.try_with(|stand_in| stand_in.replace(self.0.take())).ok().flatten();
+            drop(after);
+        }
+    }
+
+    let Some(observer) = observer else { return f() };
+    let Ok(before) = STAND_IN.try_with(|stand_in| stand_in.replace(Some(observer))) else { return f() };
+    let _restore = Restore(before);
+    f()
+}
+
+/// The observer around the caller.
+pub(crate) fn around() -> Option<Arc<dyn Observer>> {
+    if !is_on() {
+        return None;
+    }
+    let observer = context::group().and_then(|group| group.observer.clone());
+    observer.or_else(|| STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten())
+}
+
+/// Tells the observer around the caller, if there is one.
+pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
+    if let Some(observer) = around() {
+        observer.observe(&event());
+    }
+}
+
+/// Tells the observer around the caller what is waited for.
+pub(crate) fn waits(on: impl FnOnce() -> Wait) {
+    tell(|| Event::Waits { task: context::task().map(|task| task.id()), on: on() });
+}

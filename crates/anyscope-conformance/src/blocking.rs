@@ -2,9 +2,10 @@
 
 use crate::runtime::Toy;
 use crate::support::{
-    Bomb, Census, Gate, Stop, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, said, surviving,
-    turns, until,
+    Bomb, Census, Gate, Stop, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, said,
+    start_thread_for, surviving, turns, until,
 };
+use anyscope_core::observe::Outside;
 use anyscope_core::{
     CancelToken, Limiter, ReasonKind, Runtime, blocking, blocking_scope, gather, is_cancelled, remaining, run,
     task_group, timeout, try_task_group, unblock,
@@ -67,7 +68,7 @@ pub fn a_run_waits_for_the_jobs_left_in_it<R: Runtime>(runtime: R) {
     let (stop, control) = Stop::new();
     let left = Gate::new();
     let opener = left.clone();
-    let releasing = thread::spawn(move || {
+    let releasing = start_thread_for(Outside::of(runtime.observer()), move || {
         on_this_thread(left.passed());
         // The run's body is at its end; many turns of the scheduler are its chance to get it wrong.
         (0..1_000).for_each(|_| thread::yield_now());

@@ -2,7 +2,7 @@
 
 use crate::support::{
     Census, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once, poll_with,
-    polled, settled, surviving, turns, until, while_polling,
+    polled, settled, start_thread, surviving, turns, until, while_polling,
 };
 use anyscope_core::{
     CancelToken, GroupHandle, Outcome, Reason, ReasonKind, Runtime, Semaphore, Task, TaskGroup, cancelled,
@@ -113,7 +113,7 @@ pub fn the_first_reason_wins<R: Runtime>(runtime: R) {
             let racers: Vec<_> = (0..THREADS)
                 .map(|number| {
                     let (token, barrier) = (token.clone(), barrier.clone());
-                    thread::spawn(move || {
+                    start_thread(move || {
                         barrier.wait();
                         token.cancel_with(number.to_string()).then_some(number)
                     })
@@ -668,7 +668,7 @@ pub fn an_inner_token_never_claims_what_an_outer_one_reports<R: Runtime>(runtime
             let barrier = Arc::new(Barrier::new(2));
             let racer = {
                 let (outer, inner, barrier) = (outer.clone(), inner.clone(), barrier.clone());
-                thread::spawn(move || {
+                start_thread(move || {
                     barrier.wait();
                     inner.cancel_with("inner");
                     (0..round % 50).for_each(|_| std::hint::spin_loop());
@@ -716,7 +716,7 @@ pub fn a_token_cancelled_from_far_above_claims_nothing<R: Runtime>(runtime: R) {
             let barrier = Arc::new(Barrier::new(2));
             let canceller = {
                 let (outer, barrier) = (outer.clone(), barrier.clone());
-                thread::spawn(move || {
+                start_thread(move || {
                     barrier.wait();
                     outer.cancel_with("outer");
                 })

@@ -389,7 +389,8 @@ macro_rules! list_bodies {
     };
 }
 
-/// What each of [`CHECKS`] runs, in the same order.
-pub(crate) const fn bodies<R: anyscope_core::Runtime>() -> &'static [fn(R)] {
+/// Returns what each of [`CHECKS`] runs, in the same order: for who runs them in a way of their own.
+#[must_use]
+pub const fn bodies<R: anyscope_core::Runtime>() -> &'static [fn(R)] {
     crate::each_check!(list_bodies, (R))
 }

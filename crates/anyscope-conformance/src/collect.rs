@@ -1,7 +1,9 @@
 //! Laws 21 to 23: gathers and races, their order, their bounds, and what a wake costs.
 
 use crate::runtime::Toy;
-use crate::support::{Bomb, Census, Gate, Member, Wakes, caught, poll_once, said, surviving, turns, until};
+use crate::support::{
+    Bomb, Census, Gate, Member, Wakes, caught, poll_once, said, start_thread, surviving, turns, until,
+};
 use anyscope_core::{
     Elapsed, Limiter, Runtime, Semaphore, gather, race, race_ok, run, sleep, task_group, try_gather, unblock, yield_now,
 };
@@ -14,7 +16,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -397,7 +398,7 @@ pub fn a_late_wake_harms_nobody<R: Runtime>(runtime: R) {
         assert!(poll_once(&mut gathered).is_pending());
         assert!(polls.load(Ordering::SeqCst) <= 3, "a late wake polled somebody twice");
         let late = kept.lock().unwrap().clone();
-        let waking = thread::spawn(move || late.into_iter().for_each(Waker::wake));
+        let waking = start_thread(move || late.into_iter().for_each(Waker::wake));
         drop(gathered);
         waking.join().expect("no wake panics");
         kept.into_inner().unwrap().into_iter().for_each(Waker::wake);
@@ -783,7 +784,7 @@ pub fn a_large_gather_loses_none<R: Runtime>(runtime: R) {
         }));
         assert!(poll_once(&mut gathered).is_pending());
         let opener = gate.clone();
-        let opening = thread::spawn(move || opener.open());
+        let opening = start_thread(move || opener.open());
         let values = gathered.await;
         opening.join().expect("the thread ends well");
         assert!(values.into_iter().eq(0..count));

@@ -54,7 +54,7 @@ mod laws;
 mod report;
 mod support;
 
-pub use checks::CHECKS;
+pub use checks::{CHECKS, bodies};
 pub use harness::Check;
 #[doc(hidden)]
 pub use harness::check;

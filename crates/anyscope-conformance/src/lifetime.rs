@@ -2,7 +2,7 @@
 
 use crate::support::{
     Census, Control, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once,
-    poll_with, polled, surviving, turns, until, while_polling,
+    poll_with, polled, start_thread, surviving, turns, until, while_polling,
 };
 use anyscope_core::{
     CancelToken, GroupHandle, Limiter, Outcome, Runtime, Semaphore, Task, TaskGroup, drained, race, run, sleep,
@@ -988,7 +988,7 @@ pub fn whoever_asks_waits_for_all_that_nobody_else_does<R: Runtime>(runtime: R) 
     let waiters: Vec<_> = (0..3)
         .map(|_| {
             let census = census.clone();
-            thread::spawn(move || {
+            start_thread(move || {
                 on_this_thread(drained());
                 census.alive()
             })

@@ -297,8 +297,7 @@ pub fn a_local_given_anew_100_000_times_keeps_only_the_nearest<R: Runtime>(runti
     }
 
     let inner = runtime.clone();
-    run(
-        runtime,
+    run(runtime, async move {
         on_thread_of(256 * 1024, move || {
             let (census, most) = (Census::new(), Arc::new(AtomicUsize::new(0)));
             run(inner, async {
@@ -310,8 +309,9 @@ pub fn a_local_given_anew_100_000_times_keeps_only_the_nearest<R: Runtime>(runti
             assert_eq!(census.alive(), 0);
             let most = most.load(Ordering::SeqCst);
             assert!(most < 100, "{most} values at a time, of which one could be read");
-        }),
-    );
+        })
+        .await
+    });
 }
 
 /// Where nothing gave a value, asking says so; and no value stays on a thread of the runtime or of its pool.

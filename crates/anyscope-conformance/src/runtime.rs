@@ -1,8 +1,9 @@
 //! Laws 29 to 31: every runtime is the same, a runtime may go away, and nobody keeps a thread for himself.
 
-use crate::support::{Census, Gate, caught, on_this_thread, poll_once, said, turns, until};
+use crate::support::{Census, Gate, caught, on_this_thread, poll_once, said, start_thread, turns, until};
 use anyscope_core::channel::{bounded, unbounded};
 use anyscope_core::locks::{self, Barrier, Condvar, Event, OnceCell, RwLock};
+use anyscope_core::observe::Observer;
 use anyscope_core::{
     CancelToken, Driver, Job, Limiter, Outcome, Runtime, RuntimeError, Semaphore, TaskGroup, gather, interval,
     is_cancelled, now, race, remaining, run, sleep, sleep_until, task_group, timeout, try_gather, try_task_group,
@@ -16,7 +17,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -120,7 +120,7 @@ pub fn a_plain_thread_spawns_through_a_handle<R: Runtime>(runtime: R) {
             let semaphore = Arc::new(Semaphore::new(0));
             let (permits, done) = (semaphore.clone(), Gate::new());
             let opener = done.clone();
-            let spawned = thread::spawn(move || {
+            let spawned = start_thread(move || {
                 let permits_of_child = permits.clone();
                 let child = handle.spawn(async move {
                     let permit = permits_of_child.acquire_arc().await.expect("it isn't closed");
@@ -149,7 +149,7 @@ pub fn a_plain_thread_waits_for_a_semaphore<R: Runtime>(runtime: R) {
         let semaphore = Arc::new(Semaphore::new(1));
         let held = semaphore.try_acquire_arc().expect("it is free");
         let theirs = semaphore.clone();
-        let waiting = thread::spawn(move || {
+        let waiting = start_thread(move || {
             let permit = on_this_thread(theirs.acquire_arc()).expect("it isn't closed");
             drop(permit);
         });
@@ -184,7 +184,7 @@ pub fn a_group_is_polled_by_hand_on_a_foreign_thread<R: Runtime>(runtime: R) {
         }));
         assert!(poll_once(&mut group).is_pending());
         let opener = done.clone();
-        let foreign = thread::spawn(move || {
+        let foreign = start_thread(move || {
             let sum = on_this_thread(group);
             opener.open();
             sum
@@ -209,7 +209,7 @@ pub fn a_timer_moves_between_threads<R: Runtime>(runtime: R) {
         let opener = done.clone();
         let (sender, receiver) = channel();
         // A runtime is around the thread only by the timer itself.
-        let moved = thread::spawn(move || {
+        let moved = start_thread(move || {
             on_this_thread(timer);
             opener.open();
             sender.send(()).expect("the check waits");
@@ -300,7 +300,7 @@ pub fn a_group_polled_elsewhere_learns_that_its_runtime_is_gone<R: Runtime>(runt
         assert!(poll_once(&mut group).is_pending());
         let done = Gate::new();
         let opener = done.clone();
-        let foreign = thread::spawn(move || {
+        let foreign = start_thread(move || {
             let outcomes = on_this_thread(group);
             opener.open();
             outcomes
@@ -544,7 +544,7 @@ pub fn two_runtimes_of_one_type_do_not_mix<R: Runtime>(runtime: R) {
         task_group::<Toy<R>, _, _>(async |g| {
             let (handle, done) = (g.handle(), Gate::new());
             let opener = done.clone();
-            let there = thread::spawn(move || {
+            let there = start_thread(move || {
                 run(other, async move {
                     // Spawned from the one, it runs on the other: what counts is whose group it is.
                     let guest = handle.spawn(async { now::<Toy<R>>() }).expect("the group is open");
@@ -826,6 +826,10 @@ impl<R: Runtime> Runtime for Toy<R> {
             self.poll_drivers(cx);
             future.as_mut().poll(cx)
         }))
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.0.below.observer()
     }
 
     fn parallelism(&self) -> usize {

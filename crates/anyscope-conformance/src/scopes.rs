@@ -603,8 +603,7 @@ pub fn thousands_of_nested_scopes_end_and_are_dropped<R: Runtime>(runtime: R) {
     // Futures in futures are polled in one another: that takes stack by the level, whoever makes them.
     let stack = 16 * 1024 * LEVELS;
     let inner = runtime.clone();
-    run(
-        runtime,
+    run(runtime, async move {
         on_thread_of(stack, move || {
             run(inner, async {
                 let census = Census::new();
@@ -628,8 +627,9 @@ pub fn thousands_of_nested_scopes_end_and_are_dropped<R: Runtime>(runtime: R) {
                 drop(all);
                 assert_eq!(census.alive(), 0);
             });
-        }),
-    );
+        })
+        .await
+    });
 }
 
 /// Where a token around a scope is cancelled, the token reports: neither the scope nor its children claim it, whoever

@@ -1,10 +1,12 @@
 //! What the checks are made of: a census of what is alive, gates that the check opens, wakers that count.
 
+use anyscope_core::observe::{Observer, Outside, outside};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::JoinHandle;
 
 /// Counts what is alive: a future is alive while it holds a [`Member`].
 #[derive(Clone, Default)]
@@ -199,6 +201,22 @@ pub(crate) async fn while_polling<F: Future + Unpin, E: Future + Unpin>(future: 
     .await
 }
 
+/// Starts a thread that the runtime around knows of.
+pub(crate) fn start_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    start_thread_for(outside(), f)
+}
+
+/// The same where no runtime is around.
+pub(crate) fn start_thread_for<T: Send + 'static>(
+    outside: Outside,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    std::thread::spawn(move || {
+        let _outside = outside;
+        f()
+    })
+}
+
 /// Runs `f` on a thread of its own, which starts at once, and waits for it as a task does. Its panics come out here.
 pub(crate) fn on_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + Send {
     on_thread_of(2 << 20, f)
@@ -219,7 +237,9 @@ pub(crate) fn on_thread_of<T: Send + 'static>(
 
     let over = Gate::new();
     let open = Open(over.clone());
+    let outside = outside();
     let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
+        let _outside = outside;
         let _open = open;
         f()
     });
@@ -315,6 +335,10 @@ impl<R: anyscope_core::Runtime> anyscope_core::Runtime for OneAtATime<R> {
 
     fn is_budget_spent(&self) -> bool {
         self.0.is_budget_spent()
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.0.observer()
     }
 }
 

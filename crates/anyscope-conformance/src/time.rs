@@ -1,7 +1,7 @@
 //! Laws 15 to 17: when a deadline strikes, how it tightens inwards, and that nothing is early.
 
 use crate::runtime::{Toy, always_ready};
-use crate::support::{Census, Gate, caught, poll_once, turns};
+use crate::support::{Census, Gate, caught, poll_once, start_thread, turns};
 use anyscope_core::{
     CancelToken, Limiter, MissedTicks, ReasonKind, Runtime, Semaphore, Sleep as _, gather, interval, now, remaining,
     run, sleep, sleep_until, task_group, timeout, timeout_at, try_task_group, unblock, yield_now,
@@ -235,7 +235,7 @@ pub fn a_child_has_its_groups_deadline_not_its_spawners<R: Runtime>(runtime: R) 
                     timeout::<Toy<R>, _>(SECOND, poll_fn(|_| Poll::Ready(g.spawn(async { remaining::<Toy<R>>() }))));
                 let near = near.await.expect("the clock stands");
                 let (sender, receiver) = channel();
-                let elsewhere = std::thread::spawn(move || {
+                let elsewhere = start_thread(move || {
                     sender.send(handle.spawn(async { remaining::<Toy<R>>() })).expect("the check waits");
                 });
                 elsewhere.join().expect("the thread ends well");

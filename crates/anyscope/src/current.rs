@@ -1,17 +1,18 @@
 //! [`Current`]: the runtime around the caller.
 
+use anyscope_core::observe::Observer;
 use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError, Sleep};
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// The runtime around the caller: what every free function of this crate uses.
 ///
-/// It is found in this order: the runtime of the enclosing anyscope task; a tokio runtime around the caller; an async-std
-/// task; what [`set_default`] chose; smol, then async-std, as far as they're compiled in.
+/// It is found in this order: the runtime of the enclosing anyscope task; a simulator that runs; a tokio runtime around
+/// the caller; an async-std task; what [`set_default`] chose; smol, then async-std, as far as they're compiled in.
 ///
 /// "Around" is where a future is polled, and not where it is made: what smol's `block_on` polls on a thread of tokio's is
 /// on tokio. Only runtimes whose feature is enabled are found: an application on tokio that enables `smol` and not `tokio`
@@ -140,6 +141,10 @@ impl Runtime for Current {
     }
 
     fn detect() -> Option<Self> {
+        #[cfg(feature = "sim")]
+        if let Some(sim) = anyscope_sim::Sim::detect() {
+            return Some(Self(Kind::Other(sim.into_dyn())));
+        }
         #[cfg(feature = "tokio")]
         if let Some(tokio) = anyscope_tokio::Tokio::current() {
             return Some(Self(Kind::Tokio(tokio)));
@@ -201,6 +206,10 @@ impl Runtime for Current {
 
     fn is_budget_spent(&self) -> bool {
         each!(&self.0, runtime => runtime.is_budget_spent())
+    }
+
+    fn observer(&self) -> Option<Arc<dyn Observer>> {
+        each!(&self.0, runtime => runtime.observer())
     }
 }
 

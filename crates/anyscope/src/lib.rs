@@ -68,6 +68,12 @@ pub mod tokio {
     pub use anyscope_tokio::*;
 }
 
+/// anyscope on a simulator, for tests: virtual time, one interleaving for each seed, deadlocks told at once.
+#[cfg(feature = "sim")]
+pub mod sim {
+    pub use anyscope_sim::*;
+}
+
 /// anyscope on smol.
 #[cfg(feature = "smol")]
 pub mod smol {

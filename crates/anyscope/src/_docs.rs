@@ -18,6 +18,10 @@ pub mod laws {}
 pub mod library {}
 #[doc = include_str!("../docs/reliability.md")]
 pub mod reliability {}
+// Its tests are on the simulator.
+#[cfg(any(not(doctest), feature = "sim"))]
+#[doc = include_str!("../docs/simulator.md")]
+pub mod simulator {}
 #[doc = include_str!("../docs/sync.md")]
 pub mod sync {}
 

@@ -468,13 +468,14 @@ impl GroupCore {
         if self.children.is_cancelled() {
             return;
         }
-        let members: Vec<_> = {
-            let state = self.state.lock();
-            let children = state.members.iter().filter(|(_, entry)| entry.role == Role::Child);
-            children.filter_map(|(_, entry)| entry.member.clone()).collect()
-        };
-        let tasks: Vec<_> = members.iter().map(|member| member.task().clone()).collect();
-        self.state.lock().stragglers.extend(tasks);
+        let mut state = self.state.lock();
+        let State { members, stragglers, .. } = &mut *state;
+        // Of two shutdowns whose time is up at once, the first names them.
+        if stragglers.is_empty() {
+            let children = members.iter().filter(|(_, entry)| entry.role == Role::Child);
+            let children = children.filter_map(|(_, entry)| entry.member.as_ref());
+            stragglers.extend(children.map(|member| member.task().clone()));
+        }
     }
 
     /// Puts a child into the ready queue.

@@ -24,7 +24,8 @@ mod keyed;
 mod limiter;
 mod local;
 pub mod locks;
-#[cfg(all(test, anyscope_loom))]
+#[cfg(all(test, any(anyscope_loom, anyscope_shuttle)))]
+#[cfg_attr(anyscope_shuttle, allow(dead_code, reason = "some of it only the models need"))]
 mod models;
 pub mod observe;
 mod outcome;
@@ -36,6 +37,8 @@ mod runtime;
 mod scope;
 mod semaphore;
 mod shield;
+#[cfg(all(test, anyscope_shuttle))]
+mod shuttle;
 mod sync;
 mod task;
 mod time;

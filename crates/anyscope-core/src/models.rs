@@ -1,6 +1,7 @@
-//! What the models share: how one is explored, how its threads wait, and a runtime made of loom's threads.
+//! What the models and the scenarios share: how one is explored, how its threads wait, and a runtime made of threads, which
+//! are loom's or shuttle's.
 //!
-//! A [`Ledger`] is in loom's atomics, so that a model which looks into it sees every order of what is entered there;
+//! A [`Ledger`] is in modelled atomics, so that a model which looks into it sees every order of what is entered there;
 //! each access reads and writes, and so finds the latest entry without ordering anything else.
 
 use crate::group::drive::Driver;
@@ -14,36 +15,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-pub(crate) use loom::sync::Notify;
-pub(crate) use loom::thread;
+#[cfg(anyscope_loom)]
+mod loom;
+#[cfg(anyscope_shuttle)]
+mod shuttle;
 
-/// Explores a model with up to three preemptions.
-pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
-    model_bounded(3, body);
-}
+#[cfg(anyscope_loom)]
+pub(crate) use self::loom::{Notify, model, model_bounded, thread};
+#[cfg(anyscope_shuttle)]
+pub(crate) use self::shuttle::{Notify, scenario, thread};
 
-/// Explores a model with up to so many preemptions: fewer than three only where three take too long.
-#[allow(clippy::disallowed_methods, reason = "the time that a model takes is told to people")]
-pub(crate) fn model_bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let schedules = Arc::new(AtomicUsize::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    let begin = Instant::now();
-    builder.check({
-        let schedules = schedules.clone();
-        move || {
-            schedules.fetch_add(1, Ordering::Relaxed);
-            body();
-        }
-    });
-    let schedules = schedules.load(Ordering::Relaxed);
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a model");
-    println!("{name}: {schedules} schedules with {preemptions} preemptions, {:.1} s", begin.elapsed().as_secs_f32());
-    assert!(schedules > 1, "a model with one schedule models nothing");
-}
-
-/// Polls a future to its end on the calling thread. A wake-up that is lost is a deadlock, which loom reports.
+/// Polls a future to its end on the calling thread. A wake-up that is lost is a deadlock, which is reported.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Signal(Notify);
 
@@ -89,7 +71,7 @@ impl Wake for Wakes {
     }
 }
 
-/// What one thread opens and a future of another waits for.
+/// What one thread opens and a future of another waits for: one future, the last that was polled.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
 
@@ -122,7 +104,7 @@ impl Gate {
     }
 
     /// Waits until the gate is open.
-    pub(crate) fn passed(&self) -> impl Future<Output = ()> + Send + Unpin + 'static {
+    pub(crate) fn passed(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
         let gate = self.clone();
         poll_fn(move |cx| gate.poll_open(cx))
     }
@@ -225,10 +207,10 @@ impl Threads {
 impl Runtime for Threads {
     type Sleep = Never;
 
-    const REMEDY: &'static str = "call this inside of `models::model`";
+    const REMEDY: &'static str = "call this inside of a model";
 
     fn name(&self) -> &'static str {
-        "loom"
+        "threads"
     }
 
     fn detect() -> Option<Self> {

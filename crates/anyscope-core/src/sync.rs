@@ -1,11 +1,12 @@
-//! The seam between the library and its models: the standard types, or loom's under `cfg(anyscope_loom)`.
+//! The seam between the library and its models: the standard types, loom's under `cfg(anyscope_loom)`, or shuttle's under
+//! `cfg(anyscope_shuttle)`.
 //!
 //! `Arc` is always std's: wakers are made from it, and loom's has no `Weak`. No structure of this crate relies on
 //! the ordering of a reference count; what it guards is behind a [`Mutex`]. What depends on a count all the same,
 //! whether a [`Weak`] still finds its value and whose handle was the last, goes through this module, so that a model
 //! explores both ways.
 
-#[cfg(not(anyscope_loom))]
+#[cfg(not(any(anyscope_loom, anyscope_shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
     pub(crate) use std::sync::{Arc, Mutex as RawMutex, MutexGuard, Weak};
@@ -86,6 +87,53 @@ mod imp {
 
     pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
         Weak { handle: Arc::downgrade(handle), born: Arc::new(AtomicBool::new(true)) }
+    }
+
+    pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
+        counted();
+        Arc::into_inner(handle)
+    }
+}
+
+#[cfg(anyscope_shuttle)]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::sync::{Mutex as RawMutex, MutexGuard};
+    pub(crate) use shuttle::thread::yield_now;
+    pub(crate) use shuttle::thread_local;
+    use std::sync::Arc;
+
+    /// Lets others run before a reference count is looked at or changed: std's counts are no steps to shuttle.
+    fn counted() {
+        shuttle::thread::sleep(std::time::Duration::ZERO);
+    }
+
+    /// A weak handle.
+    pub(crate) struct Weak<T>(std::sync::Weak<T>);
+
+    impl<T> Weak<T> {
+        pub(crate) fn upgrade(&self) -> Option<Arc<T>> {
+            counted();
+            self.0.upgrade()
+        }
+    }
+
+    impl<T> Clone for Weak<T> {
+        fn clone(&self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+
+    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
+        Arc::new_cyclic(|handle| {
+            let value = make(&Weak(handle.clone()));
+            counted();
+            value
+        })
+    }
+
+    pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
+        Weak(Arc::downgrade(handle))
     }
 
     pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {

@@ -366,6 +366,28 @@ macro_rules! each_check {
                 a_key_is_taken_until_all_who_had_it_have_ended [1 12]
                 whoever_awaits_a_shutdown_does_not_wait_for_itself [1]
             }
+            faults {
+                whatever_waits_may_be_dropped_after_any_poll [10 24 25]
+                whoever_waits_behind_what_was_dropped_is_served [10 24]
+                whatever_runs_something_may_be_dropped_after_any_poll [2 3 25]
+                forgetting_what_runs_or_waits_leaves_the_rest_usable [4]
+                a_waker_that_panics_hurts_nobody_else [24]
+                only_the_last_waker_is_woken_and_none_is_kept [24]
+                what_has_ended_gives_nothing_a_second_time [29]
+                a_storm_of_wakes_costs_at_most_a_poll_each [23]
+                wakers_may_outlive_what_they_wake [2]
+                a_waker_may_re_enter_its_group [1 7]
+                a_panic_goes_through_whatever_is_around [19]
+                thousands_of_errors_at_once_are_all_kept [18]
+                a_clock_that_jumps_ends_each_wait_once [16 17]
+                limits_of_every_size_work [21 26]
+                more_jobs_than_threads_all_run [27]
+                a_job_that_gets_no_thread_is_told [27 30]
+                only_who_is_not_polled_keeps_a_permit [22]
+                what_may_not_be_sent_is_dropped_where_it_lives [2 9]
+                a_child_that_holds_its_own_group_leaks_nothing [1 2]
+                a_request_may_come_again_at_any_time [7 12]
+            }
         }
     };
 }

@@ -36,6 +36,7 @@ pub mod cancel;
 pub mod channels;
 pub mod collect;
 pub mod failure;
+pub mod faults;
 pub mod lifetime;
 pub mod locals;
 pub mod locks;
@@ -53,6 +54,7 @@ mod harness;
 mod laws;
 mod report;
 mod support;
+mod waits;
 
 pub use checks::{CHECKS, bodies};
 pub use harness::Check;

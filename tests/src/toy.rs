@@ -159,7 +159,8 @@ impl Runtime for Toy {
     }
 
     fn detect() -> Option<Self> {
-        AROUND.with_borrow(Clone::clone)
+        // A thread that is ending may have no thread-locals any more.
+        AROUND.try_with(|around| around.borrow().clone()).ok().flatten()
     }
 
     fn into_dyn(self) -> DynRuntime {

@@ -1,6 +1,7 @@
 //! Tests across the crates, one module for each concept.
 
 mod auto_traits;
+mod faults;
 mod names;
 mod programs;
 mod report;

@@ -32,6 +32,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What is around some work: its name, and what puts the work into it.
+type Around<F> = (&'static str, fn(F) -> Boxed);
+
 /// What a piece of work is given, with so many permits, and who counts its members.
 fn given(permits: usize) -> (Arc<Give>, Census) {
     let census = Census::new();
@@ -383,7 +386,7 @@ impl Future for Polls {
 pub fn a_storm_of_wakes_costs_at_most_a_poll_each<R: Runtime>(runtime: R) {
     const WAKES: usize = 20_000;
 
-    fn around<R: Runtime>() -> [(&'static str, fn(Polls) -> Boxed); 4] {
+    fn around<R: Runtime>() -> [Around<Polls>; 4] {
         [
             ("a child", |polls| {
                 Box::pin(task_group::<R, _, _>(async |g| {
@@ -553,7 +556,7 @@ pub fn a_panic_goes_through_whatever_is_around<R: Runtime>(runtime: R) {
     #[derive(Debug, PartialEq, Eq)]
     struct NoString(usize);
 
-    fn around<R: Runtime>() -> [(&'static str, fn(Boxed) -> Boxed); 14] {
+    fn around<R: Runtime>() -> [Around<Boxed>; 14] {
         [
             ("a child", |work| Box::pin(task_group::<R, _, _>(async |g| g.spawn(work).await))),
             ("a child that nobody awaits", |work| {
@@ -566,7 +569,10 @@ pub fn a_panic_goes_through_whatever_is_around<R: Runtime>(runtime: R) {
             ("a child that may fail", |work| {
                 Box::pin(async {
                     let group = try_task_group::<R, _, (), ()>(async |g| {
-                        g.spawn(async { Ok(work.await) });
+                        g.spawn(async {
+                            work.await;
+                            Ok(())
+                        });
                         pending().await
                     });
                     drop(group.await);
@@ -601,7 +607,10 @@ pub fn a_panic_goes_through_whatever_is_around<R: Runtime>(runtime: R) {
             ("a shield", |work| Box::pin(shield::<R, _>(HOUR, work))),
             ("work with a clean-up", |work| {
                 Box::pin(async {
-                    let work = async { Ok::<_, ()>(work.await) };
+                    let work = async {
+                        work.await;
+                        Ok::<_, ()>(())
+                    };
                     drop(with_cleanup::<R, _, _, _, _>(work, async {}, HOUR).await);
                 })
             }),
@@ -637,7 +646,7 @@ pub fn a_panic_goes_through_whatever_is_around<R: Runtime>(runtime: R) {
             // A job panics where it is awaited.
             let limiter = Limiter::new(1);
             let job = unblock::<R, _, _>(|| panic_any(NoString(7))).limiter(&limiter);
-            let payload = caught(async { job.await }).await.expect_err("it panicked");
+            let payload = caught(job).await.expect_err("it panicked");
             assert_eq!(payload.downcast_ref(), Some(&NoString(7)));
             assert_eq!(limiter.statistics().available, 1);
         });

@@ -193,7 +193,7 @@ pub(crate) fn waits<R: Runtime>() -> Vec<Row> {
         }),
         ("a cell that another initialises", |check| {
             let cell = OnceCell::new();
-            let mut first = Box::pin(cell.get_or_init(|| pending::<u8>()));
+            let mut first = Box::pin(cell.get_or_init(pending::<u8>));
             assert!(poll_once(&mut first).is_pending());
             let first = RefCell::new(Some(first));
             check(Wait {

@@ -371,7 +371,7 @@ pub(crate) fn never_resumes() -> bool {
     !is_in_job() && scope().is_some_and(|scope| scope.is_cancelled_above())
 }
 
-/// Tells the observer around that a blocking job asks whether it is still wanted, where the caller is one.
+/// Tells the observer around that a blocking job asks how things stand, where the caller is one.
 pub(crate) fn job_asks() {
     if let Some(observer) = observe::around().filter(|_| is_in_job()) {
         observer.job_asks();

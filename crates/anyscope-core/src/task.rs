@@ -144,6 +144,7 @@ impl<T> Task<T> {
     /// Returns whether the task has ended, in whatever way.
     #[must_use]
     pub fn is_finished(&self) -> bool {
+        context::job_asks();
         self.cell.is_finished()
     }
 

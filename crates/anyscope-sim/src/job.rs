@@ -12,6 +12,9 @@ pub(crate) const GLANCE: Duration = Duration::from_micros(500);
 /// How many times in a row a thread has to be found asleep.
 const GLANCES: u32 = 3;
 
+/// How many times in all: a thread that works for so long, and gives nobody a turn, may well wait for somebody.
+const ALL_GLANCES: u32 = 20_000;
+
 /// How many times, where the system doesn't tell.
 const BLIND_GLANCES: u32 = 2_000;
 
@@ -60,16 +63,18 @@ impl Thread {
 pub(crate) struct Glances {
     asleep: u32,
     blind: u32,
+    all: u32,
 }
 
 impl Glances {
     /// Looks once more. Returns whether the others are to go on without it.
     pub(crate) fn glance(&mut self, thread: &Thread) -> bool {
+        self.all += 1;
         match thread.is_asleep() {
             Some(true) => self.asleep += 1,
             Some(false) => self.asleep = 0,
             None => self.blind += 1,
         }
-        self.asleep >= GLANCES || self.blind >= BLIND_GLANCES
+        self.asleep >= GLANCES || self.blind >= BLIND_GLANCES || self.all >= ALL_GLANCES
     }
 }

@@ -8,7 +8,7 @@
 //! # States of an actor
 //!
 //! *idle* (it waits for its waker) → *ready* → *running* → *idle*, or *woken* (running, and ready again afterwards), or
-//! gone. A job is *ready* until it begins; it is *ready* again whenever it asked whether it is still wanted. A thread that
+//! gone. A job is *ready* until it begins; it is *ready* again whenever it asked how things stand. A thread that
 //! has the turn, and sleeps in something that the simulator knows nothing of, is set *aside*: the turn is free again.
 //!
 //! # The turn

@@ -47,8 +47,11 @@ fn sim() -> Sim {
     Sim::new().open().lenient()
 }
 
+/// What is run in a process of its own: its name, and how it is done on each runtime.
+type Part = (&'static str, [(&'static str, fn()); 6]);
+
 /// The parts that run in a process of their own: for each its name, and the runtimes.
-fn parts() -> Vec<(&'static str, [(&'static str, fn()); 6])> {
+fn parts() -> Vec<Part> {
     vec![
         ("nesting", on_each!(nesting)),
         ("forking", on_each!(forking)),

@@ -1,8 +1,8 @@
 //! Laws 7 to 14: requests, reasons, who reports, and who cancels nobody.
 
 use crate::support::{
-    Census, Gate, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once, poll_with,
-    polled, settled, start_thread, surviving, turns, until, while_polling,
+    Census, Gate, Hostile, Member, OneAtATime, Stop, Wakes, on_this_thread, on_thread, on_thread_of, poll_once,
+    poll_with, polled, settled, start_thread, surviving, turns, until, while_polling,
 };
 use anyscope_core::{
     CancelToken, GroupHandle, Outcome, Reason, ReasonKind, Runtime, Semaphore, Task, TaskGroup, cancelled,
@@ -479,27 +479,6 @@ pub fn a_permit_on_its_way_to_a_cancelled_waiter_goes_to_the_next<R: Runtime>(ru
         drop(second.await.expect("the permit came on to the second"));
         assert_eq!(semaphore.available_permits(), 1);
     });
-}
-
-/// A waker that does something to its token when it is woken, and when it is dropped.
-struct Hostile(Box<dyn Fn() + Send + Sync>);
-
-impl Hostile {
-    fn waker(act: impl Fn() + Send + Sync + 'static) -> Waker {
-        Waker::from(Arc::new(Self(Box::new(act))))
-    }
-}
-
-impl Wake for Hostile {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 /// A waker may re-enter its token in every way, whether it is woken, replaced or dropped: no lock is held then.

@@ -1,7 +1,8 @@
 //! Laws 10, 24 to 26, 29 and 31, of channels.
 
 use crate::support::{
-    Census, Wakes, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled, turns, until,
+    Census, Hostile, Wakes, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled, turns,
+    until,
 };
 use anyscope_core::channel::{Receiver, RecvError, Sender, bounded, rendezvous, unbounded};
 use anyscope_core::{Runtime, run, task_group, yield_now};
@@ -10,7 +11,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 use std::thread;
 
 /// Messages are received in the order in which they were sent; those who wait to send get in, and those who wait to
@@ -422,21 +423,6 @@ pub fn a_message_that_gives_way_and_is_dropped_is_not_lost<R: Runtime>(runtime: 
         received.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
         assert_eq!(received, (0..sent).collect::<Vec<_>>());
     });
-}
-
-/// Does something when it is woken, and when it is dropped.
-struct Hostile(Box<dyn Fn() + Send + Sync>);
-
-impl Wake for Hostile {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 /// A waker may re-enter its channel in every way, whether it is woken, replaced or dropped, and so may the destructor of

@@ -3,8 +3,8 @@
 
 use crate::runtime::Toy;
 use crate::support::{
-    Census, Gate, Wakes, caught, on_thread, poll_once, poll_with, polled, said, settled, start_thread, surviving,
-    turns, until,
+    Census, Gate, Hostile, Wakes, caught, on_thread, poll_once, poll_with, polled, said, settled, start_thread,
+    surviving, turns, until,
 };
 use crate::waits::{Give, Wait, Waiting, waits, works};
 use anyscope_core::channel::bounded;
@@ -492,21 +492,6 @@ pub fn wakers_may_outlive_what_they_wake<R: Runtime>(runtime: R) {
     });
 }
 
-/// A waker that does something when it is woken, and when it is dropped.
-struct Hostile(Box<dyn Fn() + Send + Sync>);
-
-impl Wake for Hostile {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// A waker of a group's, or of a task's, may re-enter the group when it is woken, replaced or dropped.
 pub fn a_waker_may_re_enter_its_group<R: Runtime>(runtime: R) {
     run(runtime, async {
@@ -524,7 +509,7 @@ pub fn a_waker_may_re_enter_its_group<R: Runtime>(runtime: R) {
             let (handle, task) = receive.recv().expect("the body was polled");
             let hostile = || {
                 let (handle, acts) = (handle.clone(), acts.clone());
-                Waker::from(Arc::new(Hostile(Box::new(move || {
+                Hostile::waker(move || {
                     // Not for ever: what is spawned here wakes the group again.
                     if acts.fetch_add(1, Ordering::SeqCst) < 100 {
                         drop(handle.spawn(async {}));
@@ -533,7 +518,7 @@ pub fn a_waker_may_re_enter_its_group<R: Runtime>(runtime: R) {
                             handle.cancel();
                         }
                     }
-                }))))
+                })
             };
             let (mut outcome, mut ended) = (task.outcome(), false);
             for _ in 0..2 {

@@ -1,7 +1,8 @@
 //! Laws 10, 24 to 26 and 29, of the locks and what else tasks wait for each other with.
 
 use crate::support::{
-    Gate, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled, turns,
+    Gate, Hostile, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, settled,
+    turns,
 };
 use anyscope_core::locks::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock, RwLockWriteGuard, RwLockWriteGuardArc};
 use anyscope_core::{Runtime, gather, run, task_group, yield_now};
@@ -539,21 +540,6 @@ pub fn a_value_is_made_once_however_many_ask<R: Runtime>(runtime: R) {
     assert_eq!(made, 1);
 }
 
-/// A waker that does something when it is woken, and when it is dropped.
-struct Hostile(Box<dyn Fn() + Send + Sync>);
-
-impl Wake for Hostile {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// A waker may re-enter what it waits for in every way, whether it is woken, replaced or dropped: no lock of the
 /// primitive's is held then.
 pub fn a_waker_may_re_enter_what_it_waits_for<R: Runtime>(runtime: R) {
@@ -590,7 +576,7 @@ pub fn a_waker_may_re_enter_what_it_waits_for<R: Runtime>(runtime: R) {
         ));
         let hostile = || {
             let all = all.clone();
-            Waker::from(Arc::new(Hostile(Box::new(move || act(&all)))))
+            Hostile::waker(move || act(&all))
         };
         let acts = || all.6.load(Ordering::SeqCst);
         let (mutex, lock, condvar, event, barrier, cell, _, armed) = &*all;

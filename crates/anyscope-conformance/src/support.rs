@@ -111,6 +111,27 @@ impl Wake for Wakes {
     }
 }
 
+/// Does something when it is woken, and when it is dropped: as a waker, it may re-enter what wakes it.
+pub(crate) struct Hostile(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+impl Hostile {
+    pub(crate) fn waker(act: impl Fn() + Send + Sync + 'static) -> Waker {
+        Waker::from(Arc::new(Self(Box::new(act))))
+    }
+}
+
+impl Wake for Hostile {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Polls a future once, with a waker that does nothing.
 pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))

@@ -1,6 +1,8 @@
 //! Laws 24 to 26: permits.
 
-use crate::support::{Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, said};
+use crate::support::{
+    Hostile, Wakes, caught, on_this_thread, on_thread, poll_once, poll_with, polled, queued, ready, said,
+};
 use anyscope_core::{
     Limiter, Permit, PermitArc, Runtime, Semaphore, Statistics, TaskGroup, gather, interval, run, task_group, yield_now,
 };
@@ -546,21 +548,6 @@ pub fn numbers_that_make_no_sense_panic_at_the_call<R: Runtime>(runtime: R) {
     });
 }
 
-/// A waker that does something to its semaphore when it is woken, and when it is dropped.
-struct Hostile(Box<dyn Fn() + Send + Sync>);
-
-impl Wake for Hostile {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// A waker may re-enter its semaphore in every way, whether it is woken, replaced or dropped: no lock is held then.
 pub fn a_waker_may_re_enter_its_semaphore<R: Runtime>(runtime: R) {
     run(runtime, async {
@@ -569,7 +556,7 @@ pub fn a_waker_may_re_enter_its_semaphore<R: Runtime>(runtime: R) {
             let (acts, armed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
             let hostile = || {
                 let (semaphore, acts, armed) = (semaphore.clone(), acts.clone(), armed.clone());
-                Waker::from(Arc::new(Hostile(Box::new(move || {
+                Hostile::waker(move || {
                     acts.fetch_add(1, Ordering::SeqCst);
                     drop(semaphore.try_acquire());
                     drop(semaphore.try_acquire_arc());
@@ -582,7 +569,7 @@ pub fn a_waker_may_re_enter_its_semaphore<R: Runtime>(runtime: R) {
                         semaphore.add_permits(1);
                         let _ = semaphore.try_acquire().map(Permit::forget);
                     }
-                }))))
+                })
             };
             let held = semaphore.try_acquire().unwrap();
             let mut waiters: Vec<_> = (0..40).map(|_| semaphore.acquire()).collect();

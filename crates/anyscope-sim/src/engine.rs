@@ -3,15 +3,16 @@
 
 use crate::job::{GLANCE, Glances, Thread};
 use crate::report;
-use crate::scheduler::{Id, Kind, Next, Shared, Stage, State};
+use crate::scheduler::{Actor, Id, Kind, Next, Shared, Stage, State};
 use crate::{Sim, guard, quiet};
 use anyscope_core::{Driver, Job};
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,17 +36,20 @@ pub(crate) fn around() -> Option<Sim> {
 }
 
 /// As whom the calling thread takes part in a simulator.
-pub(crate) fn part_in(shared: &Arc<Shared>) -> Option<Id> {
+pub(crate) fn part_in(shared: &Shared) -> Option<Id> {
     let part = |around: &RefCell<Vec<(Sim, Id)>>| {
         let around = around.borrow();
-        around.iter().rev().find(|(sim, _)| Arc::ptr_eq(&sim.shared, shared)).map(|(_, id)| *id)
+        around.iter().rev().find(|(sim, _)| ptr::eq(&*sim.shared, shared)).map(|(_, id)| *id)
     };
     AROUND.try_with(part).ok().flatten()
 }
 
-/// Whether the calling thread is one that the simulator has given the turn to.
-pub(crate) fn has_the_turn(shared: &Arc<Shared>) -> bool {
-    part_in(shared).is_some_and(|id| shared.lock().turn == Some(id))
+/// Tells whoever waits that there is something new, unless the caller has the turn: then it looks for itself.
+pub(crate) fn tell_idle(shared: &Shared) {
+    let has_the_turn = part_in(shared).is_some_and(|id| shared.lock().turn == Some(id));
+    if !has_the_turn {
+        shared.changed.notify_all();
+    }
 }
 
 /// Puts a simulator around the calling thread, until it is dropped.
@@ -258,7 +262,7 @@ impl Seat {
                 }
                 Next::Fire(wakers) => {
                     drop(state);
-                    wakers.into_iter().for_each(std::task::Waker::wake);
+                    wakers.into_iter().for_each(Waker::wake);
                     state = shared.lock();
                 }
                 Next::Wait(limit) => {
@@ -299,15 +303,13 @@ impl Seat {
         }
         for _ in 0..LAST_POLLS {
             let mut state = shared.lock();
-            let only = state.actors.values().filter(|actor| matches!(actor.kind, Kind::Seat(_))).count() == 1;
-            let Some((id, driver)) = only.then(|| state.take_ready_driver()).flatten() else { break };
+            let Some((id, driver)) = (state.seats() == 1).then(|| state.take_ready_driver()).flatten() else { break };
             drop(state);
             drive(&shared, id, driver);
         }
         if shared.settings.strict {
             let state = shared.lock();
-            let only = state.actors.values().filter(|actor| matches!(actor.kind, Kind::Seat(_))).count() == 1;
-            if let Some(report) = only.then(|| report::leftovers(&shared, &state)).flatten() {
+            if let Some(report) = (state.seats() == 1).then(|| report::leftovers(&shared, &state)).flatten() {
                 drop(state);
                 panic!("{report}");
             }
@@ -324,7 +326,7 @@ impl Drop for Seat {
             }
             let left = state.remove(self.id);
             // A failure has been told to whoever is there; the next run begins anew.
-            if !state.actors.values().any(|actor| matches!(actor.kind, Kind::Seat(_))) {
+            if state.seats() == 0 {
                 state.failure = None;
             }
             left
@@ -447,7 +449,7 @@ pub(crate) fn look(shared: &Arc<Shared>) {
                     Next::Fire(wakers) => {
                         state.turn = Some(id);
                         drop(state);
-                        wakers.into_iter().for_each(std::task::Waker::wake);
+                        wakers.into_iter().for_each(Waker::wake);
                         state = shared.lock();
                         if state.turn == Some(id) {
                             state.turn = None;
@@ -476,6 +478,11 @@ impl State {
         }
     }
 
+    /// How many threads block on a future.
+    fn seats(&self) -> usize {
+        self.actors.values().filter(|actor| matches!(actor.kind, Kind::Seat(_))).count()
+    }
+
     fn hand_to(&mut self, id: Id) {
         self.turn = Some(id);
         self.turns += 1;
@@ -483,7 +490,7 @@ impl State {
 
     /// A driver that is ready, whoever's turn it would be.
     fn take_ready_driver(&mut self) -> Option<(Id, Driver)> {
-        let ready = |actor: &mut crate::scheduler::Actor| match &mut actor.kind {
+        let ready = |actor: &mut Actor| match &mut actor.kind {
             Kind::Driver(driver) if actor.stage == Stage::Ready => driver.take(),
             _ => None,
         };

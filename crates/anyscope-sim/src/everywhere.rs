@@ -297,10 +297,14 @@ impl Signal {
     }
 }
 
+/// What a panic said, where it said it as a text.
+fn said(payload: &Box<dyn Any + Send>) -> Option<&str> {
+    payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied())
+}
+
 /// Whether a panic is the library's way to say that the runtime isn't there any more.
 fn is_of_a_lost_runtime(payload: &Box<dyn Any + Send>) -> bool {
-    let said = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-    said.is_some_and(|said| said.contains("went away") || said.contains("the simulator was ended"))
+    said(payload).is_some_and(|said| said.contains("went away") || said.contains("the simulator was ended"))
 }
 
 /// What a sibling panics with.
@@ -398,8 +402,7 @@ impl<F: Future + Send + 'static> Harness<F> {
             };
             if !expected {
                 // What panicked was kept quiet.
-                let said = payload.downcast_ref::<String>().map(String::as_str);
-                let said = said.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+                let said = said(&payload).unwrap_or("a panic");
                 match point {
                     Some(point) => eprintln!("anyscope-sim: after point {point}, where {fault}: {said}"),
                     None => eprintln!("anyscope-sim: in the undisturbed run: {said}"),

@@ -70,9 +70,7 @@ impl Sim {
         }
         state.add(kind);
         drop(state);
-        if !engine::has_the_turn(&self.shared) {
-            self.shared.changed.notify_all();
-        }
+        engine::tell_idle(&self.shared);
     }
 }
 
@@ -98,9 +96,7 @@ impl Future for Sleep {
         let _left = if gone { Some(waker) } else { state.set_timer(self.at, self.id, waker) };
         drop(state);
         assert!(!gone, "the simulator of this timer went away");
-        if !engine::has_the_turn(&self.shared) {
-            self.shared.changed.notify_all();
-        }
+        engine::tell_idle(&self.shared);
         Poll::Pending
     }
 }
@@ -108,9 +104,7 @@ impl Future for Sleep {
 impl anyscope_core::Sleep for Sleep {
     fn reset(mut self: Pin<&mut Self>, at: Instant) {
         self.shared.lock().move_timer(self.at, at, self.id);
-        if !engine::has_the_turn(&self.shared) {
-            self.shared.changed.notify_all();
-        }
+        engine::tell_idle(&self.shared);
         self.at = at;
     }
 }

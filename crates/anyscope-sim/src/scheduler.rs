@@ -99,7 +99,7 @@ pub(crate) struct State {
     /// Whom the next one with the turn is to see to, chosen by the last one.
     chosen: Option<Id>,
     next_id: Id,
-    /// How many jobs are outside, and how much else is.
+    /// How many threads were set aside, and how much else outside is at work.
     pub(crate) outside: usize,
     /// How often something from outside woke an actor.
     pub(crate) foreign_wakes: u64,
@@ -374,7 +374,7 @@ impl State {
                 self.busy += 1;
             } else {
                 self.set_now(self.now + POLL);
-                if let Some(at) = self.timers.keys().next().map(|(at, _)| *at).filter(|at| *at <= self.now) {
+                if let Some(at) = self.first_timer().filter(|at| *at <= self.now) {
                     return self.fire(at);
                 }
             }
@@ -386,7 +386,7 @@ impl State {
         }
         if !self.asking.is_empty() && (self.outside > 0 || foreign) {
             self.pass();
-            if let Some(at) = self.timers.keys().next().map(|(at, _)| *at).filter(|at| *at <= self.now) {
+            if let Some(at) = self.first_timer().filter(|at| *at <= self.now) {
                 return self.jump(at);
             }
             if let Some((id, _)) = self.asking.pop_front() {
@@ -397,14 +397,14 @@ impl State {
             // Time passes for somebody who does nothing but ask.
             self.looks = self.looks.saturating_add(1);
             let until = self.now + LOOK * self.looks;
-            if self.timers.keys().next().is_none_or(|(at, _)| *at > until) {
+            if self.first_timer().is_none_or(|at| at > until) {
                 if let Some((id, _)) = self.asking.pop_front() {
                     self.set_now(until);
                     return self.run(id);
                 }
             }
         }
-        match self.timers.keys().next().map(|(at, _)| *at) {
+        match self.first_timer() {
             Some(at) if (self.outside == 0 && !foreign) || at <= self.now => self.jump(at),
             Some(at) => Next::Wait(Some(at - self.now)),
             None if self.outside > 0 || foreign => Next::Wait(None),
@@ -453,10 +453,7 @@ impl State {
     /// Those who waited for `at`, in an order of chance.
     fn fire(&mut self, at: Instant) -> Next {
         self.happened();
-        let mut due = Vec::new();
-        while let Some(timer) = self.timers.first_entry().filter(|timer| timer.key().0 == at) {
-            due.push(timer.remove());
-        }
+        let mut due = self.take_due(at);
         self.chooser.shuffle(&mut due);
         Next::Fire(due)
     }
@@ -470,19 +467,27 @@ impl State {
     pub(crate) fn pass(&mut self) {
         let wall = Instant::now();
         let until = self.now + self.idle.replace(wall).map_or(Duration::ZERO, |counted| wall - counted);
-        let first = self.timers.keys().next().map_or(until, |(at, _)| *at);
-        self.set_now(self.now.max(until.min(first)));
+        self.set_now(self.now.max(self.first_timer().map_or(until, |first| until.min(first))));
     }
 
     /// Moves the clock, and hands out who waited for a time that has come.
     pub(crate) fn advance(&mut self, duration: Duration) -> Vec<Waker> {
         self.set_now(self.now.checked_add(duration).unwrap_or(self.now));
         self.happened();
+        self.take_due(self.now)
+    }
+
+    /// Who waits for a time up to `at`, the earliest first.
+    fn take_due(&mut self, at: Instant) -> Vec<Waker> {
         let mut due = Vec::new();
-        while let Some(timer) = self.timers.first_entry().filter(|timer| timer.key().0 <= self.now) {
+        while let Some(timer) = self.timers.first_entry().filter(|timer| timer.key().0 <= at) {
             due.push(timer.remove());
         }
         due
+    }
+
+    fn first_timer(&self) -> Option<Instant> {
+        self.timers.keys().next().map(|(at, _)| *at)
     }
 }
 

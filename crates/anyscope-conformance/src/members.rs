@@ -1464,6 +1464,7 @@ pub fn a_key_is_free_when_its_child_has_ended<R: Runtime>(runtime: R) {
             assert!(keyed.try_spawn(1, async {}).expect_err("it is taken").is_occupied());
             let second = keyed.try_spawn(2, pending::<()>()).expect("it is free");
             assert_eq!(keyed.len(), 2);
+            assert_eq!(keyed.keys(), [1, 2], "in the order in which they were taken");
             assert!(keyed.cancel_with(&2, "enough") && !keyed.cancel(&2));
             match second.outcome().await {
                 Outcome::Cancelled(reason) => assert_eq!(reason.message(), Some("enough")),

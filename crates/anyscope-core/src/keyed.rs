@@ -15,7 +15,7 @@ use crate::guard;
 use crate::locks::Event;
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::{Birth, Cell, Step};
-use crate::task::{Task, TaskRef};
+use crate::task::{Task, TaskId, TaskRef};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -66,6 +66,8 @@ type Keys<K> = Mutex<HashMap<K, Tenants>>;
 
 /// Those who stand for a key, the last of whom has it.
 struct Tenants {
+    /// Which task took the key: the one that was spawned first has the smallest number.
+    taken: TaskId,
     standing: VecDeque<Tenant>,
     /// Set when nobody stands any more.
     vacant: Arc<Event>,
@@ -127,12 +129,13 @@ where
         let task = TaskRef::new(None, location);
         let birth = Birth::child(reserved.group(), task.clone());
         let turn = Arc::new(Event::new());
+        let id = task.id();
         let tenant = Tenant { task: task.clone(), node: birth.node().clone(), turn: turn.clone() };
         // A copy to know the key by at the end, made before the lock.
         let own = key.clone();
         let replaced = {
             let mut keys = self.keys.lock();
-            let tenants = keys.entry(key).or_insert_with(Tenants::new);
+            let tenants = keys.entry(key).or_insert_with(|| Tenants::new(id));
             if !replace && !tenants.standing.is_empty() {
                 drop(keys);
                 return Err(TrySpawnError::Occupied(future));
@@ -154,8 +157,8 @@ where
 }
 
 impl Tenants {
-    fn new() -> Self {
-        Self { standing: VecDeque::new(), vacant: Arc::new(Event::new()) }
+    fn new(taken: TaskId) -> Self {
+        Self { taken, standing: VecDeque::new(), vacant: Arc::new(Event::new()) }
     }
 }
 
@@ -258,13 +261,18 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         self.len() == 0
     }
 
-    /// Returns the keys that are taken, in no order.
+    /// Returns the keys that are taken, the one that was taken first at the front.
     #[must_use]
     pub fn keys(&self) -> Vec<K>
     where
         K: Clone,
     {
-        self.keys.lock().keys().cloned().collect()
+        let mut keys: Vec<_> = {
+            let keys = self.keys.lock();
+            keys.iter().map(|(key, tenants)| (tenants.taken, key.clone())).collect()
+        };
+        keys.sort_by_key(|(taken, _)| *taken);
+        keys.into_iter().map(|(_, key)| key).collect()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::cancel::CancelToken;
 use crate::cancel::reason::ReasonKind;
 use crate::context::{self, Frame};
 use crate::guard::{self, Payload};
+use crate::observe::Observer;
 use crate::runtime::Runtime;
 use crate::scope::{self, Boxed, ScopedTask};
 use crate::sync::{Arc, Mutex};
@@ -83,12 +84,19 @@ where
         children = children.with_deadline(at);
     }
     let scope = BlockingScope {
-        shared: Arc::new(Shared { list: list.clone(), places: Mutex::new(Vec::new()), panic: Mutex::new(None) }),
+        shared: Arc::new(Shared {
+            list: list.clone(),
+            places: Mutex::new(Vec::new()),
+            panic: Mutex::new(None),
+            observer: runtime.observer(),
+        }),
         children,
     };
     let around = Frame { runtime: Some(runtime.clone()), ..Frame::around() };
+    // Where threads take turns, the calling one is the only worker, once the body has returned.
+    let takes_turns = scope.shared.observer.as_ref().is_some_and(|observer| observer.takes_turns());
     let ended = {
-        let workers = runtime.parallelism().max(1);
+        let workers = if takes_turns { 0 } else { runtime.parallelism().max(1) };
         #[allow(clippy::disallowed_methods, reason = "threads of the call's own: see the top of this file")]
         thread::scope(|threads| {
             for id in 0..workers {
@@ -113,6 +121,9 @@ where
                 state.ended()
             };
             idle.into_iter().for_each(Waker::wake);
+            if takes_turns {
+                runtime.block_on(poll_fn(|cx| scope.poll_work(0, &around, cx)));
+            }
             ended
         })
     };
@@ -151,6 +162,8 @@ struct Shared<'env> {
     places: Mutex<Vec<Option<Place<'env>>>>,
     /// The first panic of a child.
     panic: Mutex<Option<Payload>>,
+    /// Chooses which child is polled next.
+    observer: Option<Arc<dyn Observer>>,
 }
 
 struct Place<'env> {
@@ -281,11 +294,17 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
         let Shared { list, places, .. } = &*self.shared;
         for _ in 0..POLLS {
             let waker = cx.waker().clone();
+            let chosen = self.shared.observer.as_ref().map_or(0, |observer| {
+                let ready = list.state.lock().ready.len();
+                observer.choose(ready)
+            });
             let (next, unused) = {
                 let mut state = list.state.lock();
                 let stale = state.idle.iter().position(|(idle, _)| *idle == id);
                 let stale = stale.map(|index| state.idle.swap_remove(index));
-                if let Some(key) = state.ready.pop_front() {
+                // Another worker may have been here meanwhile.
+                let chosen = chosen.min(state.ready.len().saturating_sub(1));
+                if let Some(key) = state.ready.remove(chosen) {
                     state.stages[key] = Stage::Polling;
                     (Poll::Ready(Some(key)), (Some(waker), stale))
                 } else if state.is_over() {
@@ -311,7 +330,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
     }
 
     fn poll_child(&self, key: usize, mut place: Place<'env>, around: &Frame) {
-        let Shared { list, places, panic } = &*self.shared;
+        let Shared { list, places, panic, .. } = &*self.shared;
         let mut frame = Some(around.clone());
         let Place { future, waker } = &mut place;
         let polled =

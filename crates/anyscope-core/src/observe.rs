@@ -28,6 +28,12 @@ pub trait Observer: Send + Sync + 'static {
         0
     }
 
+    /// Returns whether one thread at a time runs the program, by the runtime's choice: then a call that has threads of its
+    /// own goes without them.
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
     /// A blocking job asks whether it is still wanted. The runtime may let others go on before this returns.
     fn job_asks(&self) {}
 
@@ -295,6 +301,11 @@ pub(crate) fn around() -> Option<Arc<dyn Observer>> {
     }
     let observer = context::group().and_then(|group| group.observer.clone());
     observer.or_else(|| STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten())
+}
+
+/// Whether threads take turns around the caller. See [`Observer::takes_turns`].
+pub(crate) fn takes_turns() -> bool {
+    around().is_some_and(|observer| observer.takes_turns())
 }
 
 /// Tells the observer around the caller, if there is one.

@@ -217,9 +217,9 @@ fn wait<F: Future>(future: F) -> F::Output {
         }
     }
 
-    if observe::is_on() && context::is_in_job() && observe::around().is_some() {
+    if context::is_in_job() && observe::takes_turns() {
         if let Some(runtime) = context::runtime() {
-            // A job that somebody watches waits where that is seen.
+            // The others have their turns meanwhile.
             return runtime.block_on(future);
         }
     }

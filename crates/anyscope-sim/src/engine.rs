@@ -75,6 +75,8 @@ enum Act {
     Drive(Id, Driver),
     /// Nobody can go on, ever.
     Idle,
+    /// Somebody always goes on, and nothing comes of it.
+    Busy,
     Fail(Arc<str>),
 }
 
@@ -119,7 +121,8 @@ fn block<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
                 }
             }
             Act::Drive(id, driver) => drive(shared, id, driver),
-            Act::Idle => seat.fail(),
+            Act::Idle => seat.fail(report::deadlock),
+            Act::Busy => seat.fail(report::livelock),
             Act::Fail(report) => panic!("{report}"),
         }
     }
@@ -133,7 +136,7 @@ pub(crate) fn run_until_idle(shared: &Arc<Shared>) {
         match seat.next() {
             Act::PollSelf => shared.lock().settle(seat.id),
             Act::Drive(id, driver) => drive(shared, id, driver),
-            Act::Idle | Act::Fail(_) => return,
+            Act::Idle | Act::Busy | Act::Fail(_) => return,
         }
     }
 }
@@ -158,18 +161,20 @@ fn drive(shared: &Arc<Shared>, id: Id, mut driver: Driver) {
 
 /// Polls something, and lets the guard see that it does.
 fn counted<T>(shared: &Shared, poll: impl FnOnce() -> T) -> T {
-    struct End<'a>(&'a Shared);
+    struct End<'a>(&'a Shared, u64);
 
     impl Drop for End<'_> {
         fn drop(&mut self) {
             // Ordering: Relaxed; the guard looks twice, seconds apart.
-            self.0.polls.fetch_add(1, Ordering::Relaxed);
+            self.0.polls.fetch_add(self.1, Ordering::Relaxed);
         }
     }
 
-    // Ordering: Relaxed; as above.
-    shared.polls.fetch_add(1, Ordering::Relaxed);
-    let _end = End(shared);
+    // A poll within another, of a run in a task, leaves the number odd.
+    // Ordering: Relaxed; as above, and only who has the turn counts.
+    let step = 1 + shared.polls.load(Ordering::Relaxed) % 2;
+    shared.polls.fetch_add(step, Ordering::Relaxed);
+    let _end = End(shared, step);
     poll()
 }
 
@@ -283,14 +288,16 @@ impl Seat {
                     state.pass();
                 }
                 Next::Deadlock => return Act::Idle,
+                Next::Livelock => return Act::Busy,
             }
         }
     }
 
-    /// Nobody can go on: this and every other run on the simulator fails.
-    fn fail(&self) {
+    /// Nothing comes of it any more: this and every other run on the simulator fails.
+    fn fail(&self, report: fn(&Shared, &State) -> String) {
         let mut state = self.shared.lock();
-        state.failure = Some(report::deadlock(&self.shared, &state).into());
+        let report = report(&self.shared, &state);
+        state.fail(Some(report.into()));
         drop(state);
         self.shared.changed.notify_all();
     }
@@ -327,7 +334,7 @@ impl Drop for Seat {
             let left = state.remove(self.id);
             // A failure has been told to whoever is there; the next run begins anew.
             if state.seats() == 0 {
-                state.failure = None;
+                state.fail(None);
             }
             left
         };
@@ -366,6 +373,58 @@ fn await_turn<'a>(
         }
     }
     state
+}
+
+/// Who could go on, while nobody takes the turn or its thread sleeps.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stall {
+    turn: Option<Id>,
+    turns: u64,
+    steps: u64,
+}
+
+/// Whether a job is held up: it could go on, but the thread that has the turn sleeps in something that the simulator
+/// knows nothing of, and no other thread is there to see it.
+pub(crate) fn stalled(shared: &Shared) -> Option<Stall> {
+    let (stall, thread) = {
+        let state = shared.lock();
+        if !state.has_ready_job() {
+            return None;
+        }
+        let turn = state.turn.and_then(|turn| state.actors.get(&turn));
+        let thread = match turn.map(|actor| (&actor.kind, actor.at_work)) {
+            Some((Kind::Seat(thread) | Kind::Job(_, thread), true)) => Some(thread.clone()),
+            Some(_) => return None,
+            None => None,
+        };
+        (Stall { turn: state.turn, turns: state.turns, steps: state.steps }, thread)
+    };
+    // Without the lock: a thread that waits for it would seem to be asleep.
+    let is_asleep = thread.is_none_or(|thread| thread.is_asleep() == Some(true));
+    is_asleep.then_some(stall)
+}
+
+/// Lets a job go on that has been held up for a while: it may have what the sleeping thread waits for.
+pub(crate) fn release(shared: &Arc<Shared>, stall: &Stall) {
+    let begins = {
+        let mut state = shared.lock();
+        if (Stall { turn: state.turn, turns: state.turns, steps: state.steps }) != *stall || state.gone {
+            return;
+        }
+        if let Some(turn) = stall.turn {
+            state.set_aside(turn);
+        }
+        let Some(id) = state.take_ready_job() else { return };
+        state.hand_to(id);
+        match state.actors.get_mut(&id).map(|actor| &mut actor.kind) {
+            Some(Kind::Job(job, thread)) => job.take().map(|job| (id, job, thread.clone())),
+            _ => None,
+        }
+    };
+    shared.changed.notify_all();
+    if let Some((id, job, thread)) = begins {
+        begin_job(shared, id, job, thread);
+    }
 }
 
 /// Starts a job on a thread of its own. It has the turn.
@@ -461,7 +520,7 @@ pub(crate) fn look(shared: &Arc<Shared>) {
                         state.strike = Some((0, strike));
                         shared.changed.notify_all();
                     }
-                    Next::Wait(_) | Next::Deadlock => shared.changed.notify_all(),
+                    Next::Wait(_) | Next::Deadlock | Next::Livelock => shared.changed.notify_all(),
                 }
             }
             _ => {}

@@ -9,10 +9,14 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 /// How far away the deadline of a program is that is to pass it: further than any of its own.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How long after a point the deadline of a program passes that is interrupted there.
+const MOMENT: Duration = Duration::from_nanos(1);
 
 /// A way to interrupt a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,8 +59,8 @@ impl fmt::Display for Fault {
 ///
 /// The program is run once undisturbed, which tells how many polls there are, of itself and of every task it starts.
 /// Then it is run anew for each point between two polls and each [`Fault`], interrupted there, and left to end. After
-/// each run, no task may live, no group be open, no permit be missing, and as many finalisers must have begun as were
-/// kept, unless the runtime went away.
+/// each run, no task may live, no group be open, no permit be missing, and each finaliser that was kept must have begun,
+/// once, unless the runtime went away.
 ///
 /// For oracles of your own, and what a program shares with them, see [`CancelEverywhere`].
 ///
@@ -119,6 +123,7 @@ where
 /// );
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "it interrupts nothing before `run`"]
 pub struct CancelEverywhere {
     faults: Vec<Fault>,
     schedule: Schedule,
@@ -133,27 +138,23 @@ impl Default for CancelEverywhere {
 
 impl CancelEverywhere {
     /// In each way, in the plain order.
-    #[must_use]
     pub fn new() -> Self {
         Self { faults: Fault::ALL.to_vec(), schedule: Schedule::default(), limit: 10_000 }
     }
 
     /// Only in these ways.
-    #[must_use]
     pub fn faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
         self.faults = faults.into_iter().collect();
         self
     }
 
     /// In another order than the plain one.
-    #[must_use]
     pub fn schedule(mut self, schedule: &Schedule) -> Self {
         self.schedule = schedule.clone();
         self
     }
 
     /// At so many points at most: 10,000, unless it is set.
-    #[must_use]
     pub fn limit(mut self, points: usize) -> Self {
         self.limit = points;
         self
@@ -183,23 +184,24 @@ impl CancelEverywhere {
         for &fault in &self.faults {
             let sim = Sim::replay(&self.schedule).lenient();
             let shared = setup();
-            let points = {
+            let times = {
                 let _quiet = quiet::hush();
+                sim.shared.lock().times = Some(Vec::new());
                 Harness::new(&sim, fault, program(&shared)).run(None);
-                sim.shared.lock().steps
+                sim.shared.lock().times.take().unwrap_or_default()
             };
             self.judge(&sim, 0, None, || check(&shared, None));
             drop(shared);
             // Between the first poll and the last.
-            let points = usize::try_from(points.saturating_sub(1)).unwrap_or(usize::MAX).min(self.limit);
+            let points = times.len().saturating_sub(1).min(self.limit);
             most = most.max(points);
-            for point in 1..=points {
+            for (point, at) in (1..=points).zip(times) {
                 runs += 1;
                 let sim = Sim::replay(&self.schedule).lenient();
                 let shared = setup();
                 {
                     let _quiet = quiet::hush();
-                    Harness::new(&sim, fault, program(&shared)).run(Some(point as u64));
+                    Harness::new(&sim, fault, program(&shared)).run(Some((point as u64, at)));
                 }
                 self.judge(&sim, point, Some(fault), || check(&shared, Some(fault)));
             }
@@ -222,9 +224,11 @@ impl CancelEverywhere {
         if let Some(left) = left {
             panic!("{}: {left}", what());
         }
-        let (kept, begun) = sim.shared.watch.table().finalisers;
-        let as_many = if fault == Some(Fault::RuntimeEnds) { begun <= kept } else { begun == kept };
-        assert!(as_many, "{}: {kept} finalisers were kept, and {begun} begun", what());
+        for unbegun in sim.shared.watch.table().finalisers.values() {
+            assert!(*unbegun >= 0, "{}: a finaliser has begun twice", what());
+            // Where the runtime goes away, nobody is left to run them.
+            assert!(fault == Some(Fault::RuntimeEnds), "{}: {unbegun} finalisers of a group have never begun", what());
+        }
         if let Err(payload) = catch_unwind(AssertUnwindSafe(check)) {
             eprintln!("anyscope-sim: the check failed {}", what());
             panic::resume_unwind(payload);
@@ -307,6 +311,23 @@ fn is_of_a_lost_runtime(payload: &Box<dyn Any + Send>) -> bool {
     said(payload).is_some_and(|said| said.contains("went away") || said.contains("the simulator was ended"))
 }
 
+/// The program, and whether it panicked: of several panics of a group, one goes on.
+async fn witnessed<F: Future>(program: F, panicked: Arc<AtomicBool>) -> F::Output {
+    struct Witness(Arc<AtomicBool>);
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                // Ordering: SeqCst; one run has one of it.
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    let _witness = Witness(panicked);
+    program.await
+}
+
 /// What a sibling panics with.
 struct Struck;
 
@@ -316,8 +337,12 @@ impl<F: Future + Send + 'static> Harness<F> {
     }
 
     /// Runs it, interrupted at a point or not at all, and whatever it leaves running.
-    fn run(self, point: Option<u64>) {
+    fn run(self, point: Option<(u64, Duration)>) {
         let Self { sim, fault, program } = self;
+        let panicked = Arc::new(AtomicBool::new(false));
+        let program = witnessed(program, panicked.clone());
+        // A deadline that passes at the point, and not with the timers of the program.
+        let deadline = point.map_or(FAR, |(_, at)| at + MOMENT);
         let signal = Signal::default();
         let token = CancelToken::<Sim>::new();
         let strike: Strike = match fault {
@@ -333,14 +358,14 @@ impl<F: Future + Send + 'static> Harness<F> {
             }
             Fault::Deadline => {
                 let sim = sim.clone();
-                Box::new(move || sim.advance(FAR + FAR))
+                Box::new(move || sim.advance(MOMENT))
             }
             Fault::RuntimeEnds => {
                 let shared = sim.shared.clone();
                 Box::new(move || shared.end())
             }
         };
-        if let Some(point) = point {
+        if let Some((point, _)) = point {
             sim.shared.lock().strike = Some((point, strike));
         }
         // Not interrupted, those that wait for the signal are to end with the program all the same.
@@ -357,7 +382,7 @@ impl<F: Future + Send + 'static> Harness<F> {
                         .await;
                     }
                     Fault::Cancel => drop(token.run(program).await),
-                    Fault::Deadline => drop(timeout::<Sim, _>(FAR, program).await),
+                    Fault::Deadline => drop(timeout::<Sim, _>(deadline, program).await),
                     Fault::SiblingFails => {
                         let failed = try_task_group::<Sim, _, (), Struck>(async |g| {
                             g.spawn(async move {
@@ -396,15 +421,16 @@ impl<F: Future + Send + 'static> Harness<F> {
         assert!(!not_struck, "the program ended before a point that it came by undisturbed: it isn't deterministic");
         if let Err(payload) = ended {
             let expected = match fault {
-                Fault::SiblingPanics => payload.is::<Struck>(),
+                // Ordering: SeqCst; the run is over.
+                Fault::SiblingPanics => payload.is::<Struck>() && !panicked.load(Ordering::SeqCst),
                 Fault::RuntimeEnds => point.is_some() && is_of_a_lost_runtime(&payload),
                 _ => false,
             };
             if !expected {
                 // What panicked was kept quiet.
-                let said = said(&payload).unwrap_or("a panic");
+                let said = said(&payload).unwrap_or("a panic of the program's own");
                 match point {
-                    Some(point) => eprintln!("anyscope-sim: after point {point}, where {fault}: {said}"),
+                    Some((point, _)) => eprintln!("anyscope-sim: after point {point}, where {fault}: {said}"),
                     None => eprintln!("anyscope-sim: in the undisturbed run: {said}"),
                 }
                 panic::resume_unwind(payload);

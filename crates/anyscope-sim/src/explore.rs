@@ -81,10 +81,13 @@ pub fn explore<F: Future>(program: impl Fn() -> F) -> Explored {
 /// assert_eq!(seen.lock().unwrap().len(), 6, "every order of three");
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "it explores nothing before `run`"]
 pub struct Explore {
     seeds: Option<Range<u64>>,
     bound: Option<usize>,
     limit: usize,
+    open: bool,
+    lenient: bool,
 }
 
 impl Default for Explore {
@@ -95,13 +98,11 @@ impl Default for Explore {
 
 impl Explore {
     /// With 1,000 seeds.
-    #[must_use]
     pub fn new() -> Self {
-        Self { seeds: None, bound: None, limit: 100_000 }
+        Self { seeds: None, bound: None, limit: 100_000, open: false, lenient: false }
     }
 
     /// With these seeds.
-    #[must_use]
     pub fn seeds(mut self, seeds: Range<u64>) -> Self {
         self.seeds = Some(seeds);
         self
@@ -109,16 +110,26 @@ impl Explore {
 
     /// With every interleaving in which at most `bound` decisions aren't the plain one: take what has been ready longest.
     /// For small programs: the number of runs grows with the power of the bound.
-    #[must_use]
     pub fn exhaustive(mut self, bound: usize) -> Self {
         self.bound = Some(bound);
         self
     }
 
     /// Ends an exhaustive search after so many runs: 100,000, unless it is set.
-    #[must_use]
     pub fn limit(mut self, runs: usize) -> Self {
         self.limit = runs;
+        self
+    }
+
+    /// On simulators that are [open](Sim::open).
+    pub fn open(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    /// On simulators that are [lenient](Sim::lenient).
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
         self
     }
 
@@ -126,7 +137,7 @@ impl Explore {
     ///
     /// # Panics
     ///
-    /// With the panic of the first run that fails. Where the variables don't say what they should.
+    /// With the panic of the first run that fails. Where there is no seed. Where the variables don't say what they should.
     pub fn run<F: Future>(self, program: impl Fn() -> F) -> Explored {
         if let Ok(replay) = env::var(REPLAY) {
             let seed = replay.strip_prefix("seed ").map(|seed| seed.trim().parse().expect("a seed is a number"));
@@ -134,7 +145,7 @@ impl Explore {
                 Some(seed) => Sim::seed(seed),
                 None => Sim::replay(&replay.parse().unwrap_or_else(|error| panic!("{REPLAY}: {error}"))),
             };
-            run(sim, program());
+            run(self.set(sim), program());
             return Explored { runs: 1, exhaustive: false };
         }
         match self.bound {
@@ -143,27 +154,34 @@ impl Explore {
         }
     }
 
-    fn sow<F: Future>(self, program: &impl Fn() -> F) -> Explored {
-        let seeds = self.seeds.unwrap_or_else(|| {
+    /// A simulator, set up as it was asked for.
+    fn set(&self, sim: Sim) -> Sim {
+        let sim = if self.open { sim.open() } else { sim };
+        if self.lenient { sim.lenient() } else { sim }
+    }
+
+    fn sow<F: Future>(&self, program: &impl Fn() -> F) -> Explored {
+        let seeds = self.seeds.clone().unwrap_or_else(|| {
             let seeds = env::var("ANYSCOPE_SEEDS").map(|seeds| seeds.parse().expect("ANYSCOPE_SEEDS is a number"));
             0..seeds.unwrap_or(SEEDS)
         });
+        assert!(!seeds.is_empty(), "a program that is explored with no seed isn't run");
         let mut runs = 0;
         for seed in seeds {
             runs += 1;
-            if let Err((schedule, payload)) = attempt(&Sim::seed(seed), program) {
-                fail(&format!("seed {seed}"), schedule, payload, program);
+            if let Err((schedule, payload)) = attempt(&self.set(Sim::seed(seed)), program) {
+                self.fail(&format!("seed {seed}"), schedule, payload, program);
             }
         }
         Explored { runs, exhaustive: false }
     }
 
-    fn search<F: Future>(self, bound: usize, program: &impl Fn() -> F) -> Explored {
+    fn search<F: Future>(&self, bound: usize, program: &impl Fn() -> F) -> Explored {
         let mut schedule = Schedule::default();
         for run in 1..=self.limit {
-            let sim = Sim::replay(&schedule);
+            let sim = self.set(Sim::replay(&schedule));
             if let Err((schedule, payload)) = attempt(&sim, program) {
-                fail(&format!("run {run} of an exhaustive search"), schedule, payload, program);
+                self.fail(&format!("run {run} of an exhaustive search"), schedule, payload, program);
             }
             match next(sim.shared.lock().chooser.made(), bound) {
                 Some(following) => schedule = following,
@@ -171,6 +189,22 @@ impl Explore {
             }
         }
         Explored { runs: self.limit, exhaustive: false }
+    }
+
+    /// Looks for a shorter schedule that fails too, says how to have it again, and fails in the same way.
+    fn fail<F: Future>(&self, how: &str, schedule: Schedule, payload: Payload, program: &impl Fn() -> F) -> ! {
+        let decisions = schedule.deviations.len();
+        let shortest = shrink(schedule, |schedule| attempt(&self.set(Sim::replay(schedule)), program).is_err());
+        eprintln!(
+            "anyscope-sim: failed with {how}; {} of its {decisions} decisions that aren't plain are enough. To have it again: \
+             {REPLAY}=\"{shortest}\"",
+            shortest.deviations.len()
+        );
+        run(self.set(Sim::replay(&shortest)), program());
+        eprintln!(
+            "anyscope-sim: the same decisions made no failure now, so something outside of the simulator has a part in it"
+        );
+        resume_unwind(payload)
     }
 }
 
@@ -195,22 +229,6 @@ type Payload = Box<dyn Any + Send>;
 fn attempt<F: Future>(sim: &Sim, program: &impl Fn() -> F) -> Result<(), (Schedule, Payload)> {
     let _quiet = quiet::hush();
     catch_unwind(AssertUnwindSafe(|| drop(run(sim.clone(), program())))).map_err(|payload| (sim.schedule(), payload))
-}
-
-/// Looks for a shorter schedule that fails too, says how to have it again, and fails in the same way.
-fn fail<F: Future>(how: &str, schedule: Schedule, payload: Payload, program: &impl Fn() -> F) -> ! {
-    let decisions = schedule.deviations.len();
-    let shortest = shrink(schedule, |schedule| attempt(&Sim::replay(schedule), program).is_err());
-    eprintln!(
-        "anyscope-sim: failed with {how}; {} of its {decisions} decisions that aren't plain are enough. To have it again: \
-         {REPLAY}=\"{shortest}\"",
-        shortest.deviations.len()
-    );
-    run(Sim::replay(&shortest), program());
-    eprintln!(
-        "anyscope-sim: the same decisions made no failure now, so something outside of the simulator has a part in it"
-    );
-    resume_unwind(payload)
 }
 
 /// Leaves out what isn't needed: first half of the decisions at a time, then fewer, down to one. After Zeller and

@@ -1,8 +1,11 @@
-//! The guard by the clock on the wall: names the task whose poll doesn't return.
+//! The guard by the clock on the wall: names the task whose poll doesn't return, and lets a job go on that a sleeping
+//! thread holds up.
 //!
 //! One thread for all simulators of the process, started by the first run. It reads a counter of each, which is odd while
-//! a poll is under way; so watching costs a poll two additions.
+//! a poll is under way; so watching costs a poll two additions. A task that blocks its thread, on what a job has to do
+//! first, would wait for ever where no other thread is there to give the job its turn: the guard does after two rounds.
 
+use crate::engine::{self, Stall};
 use crate::scheduler::Shared;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
@@ -42,6 +45,7 @@ struct Seen {
     poll: u64,
     since: Instant,
     told: bool,
+    stall: Option<Stall>,
 }
 
 fn go_round() {
@@ -58,10 +62,15 @@ fn go_round() {
             let known = match index {
                 Some(index) => &mut seen[index],
                 None => {
-                    seen.push(Seen { shared: simulator, poll, since: Instant::now(), told: false });
+                    seen.push(Seen { shared: simulator, poll, since: Instant::now(), told: false, stall: None });
                     continue;
                 }
             };
+            let stall = engine::stalled(&shared);
+            if let Some(stall) = stall.as_ref().filter(|stall| known.stall.as_ref() == Some(stall)) {
+                engine::release(&shared, stall);
+            }
+            known.stall = stall;
             if known.poll != poll {
                 (known.poll, known.since, known.told) = (poll, Instant::now(), false);
             } else if poll % 2 == 1 && !known.told && known.since.elapsed() >= shared.settings.guard {

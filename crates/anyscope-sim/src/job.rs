@@ -49,7 +49,7 @@ impl Thread {
     }
 
     /// Whether it is known to be asleep; `None` where the system doesn't tell.
-    fn is_asleep(&self) -> Option<bool> {
+    pub(crate) fn is_asleep(&self) -> Option<bool> {
         let Some(status) = self.status.get() else { return Some(false) };
         let text = fs::read_to_string(&**status.as_ref()?).ok()?;
         // The state comes after the name, which is in brackets and may hold any.

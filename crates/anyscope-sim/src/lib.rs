@@ -131,7 +131,7 @@ impl Sim {
     }
 
     fn of(source: Source) -> Self {
-        Self::with(Settings { source, open: false, strict: true, guard: Duration::from_secs(30) })
+        Self::with(Settings::new(source))
     }
 
     fn with(settings: Settings) -> Self {
@@ -183,6 +183,15 @@ impl Sim {
     #[must_use]
     pub fn guard(self, limit: Duration) -> Self {
         self.set(|settings| settings.guard = limit)
+    }
+
+    /// Sets how many times in a row somebody may go on, without a timer that strikes, before that counts as a livelock and
+    /// fails the run: ten million times, unless it is set.
+    ///
+    /// A setting, for before the first run.
+    #[must_use]
+    pub fn steps(self, limit: u64) -> Self {
+        self.set(|settings| settings.steps = limit)
     }
 
     /// Tells that something outside of the simulator is at work for it, until the guard is dropped: a thread of the

@@ -28,6 +28,14 @@ pub(crate) fn deadlock(shared: &Shared, state: &State) -> String {
     report
 }
 
+/// Somebody always goes on, and no timer strikes.
+pub(crate) fn livelock(shared: &Shared, state: &State) -> String {
+    let mut report = format!("livelock: {} steps in a row, and no timer has struck\n", shared.settings.steps);
+    report.push_str(&tree(shared, state));
+    report.push_str(&replay(state));
+    report
+}
+
 /// What is left at the end of a run, unless nothing is.
 pub(crate) fn leftovers(shared: &Shared, state: &State) -> Option<String> {
     let mut left = String::new();

@@ -6,6 +6,7 @@ use crate::scheduler::{Id, Kind, Shared};
 use crate::watch::Eyes;
 use anyscope_core::observe::Observer;
 use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -79,6 +80,12 @@ pub struct Sleep {
     shared: Arc<Shared>,
     at: Instant,
     id: Id,
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("at", &self.at).finish_non_exhaustive()
+    }
 }
 
 impl Future for Sleep {

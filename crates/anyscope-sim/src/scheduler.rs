@@ -53,6 +53,9 @@ const LOOK: Duration = Duration::from_micros(1);
 const TIRELESS: u32 = 1_000;
 const POLL: Duration = Duration::from_micros(1);
 
+/// How many steps in a row without a timer are a livelock, unless it is set.
+pub(crate) const STEPS: u64 = 10_000_000;
+
 /// What all handles to a simulator share.
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -73,6 +76,14 @@ pub(crate) struct Settings {
     /// Whether what is left at the end of a run fails it.
     pub(crate) strict: bool,
     pub(crate) guard: Duration,
+    /// How many steps in a row, without a timer that strikes, are a livelock.
+    pub(crate) steps: u64,
+}
+
+impl Settings {
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source, open: false, strict: true, guard: Duration::from_secs(30), steps: STEPS }
+    }
 }
 
 pub(crate) struct State {
@@ -105,6 +116,12 @@ pub(crate) struct State {
     pub(crate) foreign_wakes: u64,
     /// How many times an actor was given its turn.
     pub(crate) steps: u64,
+    /// At which of them a timer struck last.
+    struck_at: u64,
+    /// How many steps later there is a livelock.
+    steps_allowed: u64,
+    /// How late each of them was, where somebody wants to know.
+    pub(crate) times: Option<Vec<Duration>>,
     /// What is to be done once so many were.
     pub(crate) strike: Option<(u64, Strike)>,
     /// How often anything happened but a job's asking.
@@ -155,6 +172,8 @@ pub(crate) enum Next {
     Wait(Option<Duration>),
     /// Nobody can go on, ever.
     Deadlock,
+    /// Somebody always goes on, and nothing comes of it.
+    Livelock,
 }
 
 impl Shared {
@@ -181,6 +200,9 @@ impl Shared {
                 outside: 0,
                 foreign_wakes: 0,
                 steps: 0,
+                struck_at: 0,
+                steps_allowed: settings.steps,
+                times: None,
                 strike: None,
                 progress: 0,
                 looks: 0,
@@ -317,6 +339,7 @@ impl State {
     /// Takes an actor out of the queue that its caller runs at once.
     pub(crate) fn unqueue(&mut self, id: Id) {
         self.ready.retain(|ready| *ready != id);
+        self.asking.retain(|(asking, _)| *asking != id);
         self.run(id);
     }
 
@@ -364,6 +387,9 @@ impl State {
         }
         if let Some((_, strike)) = self.strike.take_if(|(at, _)| *at <= self.steps) {
             return Next::Strike(strike);
+        }
+        if self.steps - self.struck_at >= self.steps_allowed {
+            return Next::Livelock;
         }
         while let Some((id, _)) = self.asking.front().filter(|(_, asked_at)| *asked_at != self.progress).copied() {
             self.asking.pop_front();
@@ -414,6 +440,9 @@ impl State {
 
     fn run(&mut self, id: Id) -> Next {
         self.steps += 1;
+        if let Some(times) = &mut self.times {
+            times.push(self.now - self.start);
+        }
         if let Some(actor) = self.actors.get_mut(&id) {
             actor.stage = Stage::Running;
         }
@@ -438,6 +467,12 @@ impl State {
         self.looks = 0;
     }
 
+    /// A failure has been told, or is about to be: what comes after is another run.
+    pub(crate) fn fail(&mut self, report: Option<Arc<str>>) {
+        self.failure = report;
+        self.struck_at = self.steps;
+    }
+
     /// Leaves what was chosen to the next one with the turn.
     pub(crate) fn leave(&mut self, id: Id) {
         self.chosen = Some(id);
@@ -453,6 +488,7 @@ impl State {
     /// Those who waited for `at`, in an order of chance.
     fn fire(&mut self, at: Instant) -> Next {
         self.happened();
+        self.struck_at = self.steps;
         let mut due = self.take_due(at);
         self.chooser.shuffle(&mut due);
         Next::Fire(due)
@@ -475,6 +511,27 @@ impl State {
         self.set_now(self.now.checked_add(duration).unwrap_or(self.now));
         self.happened();
         self.take_due(self.now)
+    }
+
+    /// The first job that could go on.
+    fn ready_job(&self) -> Option<Id> {
+        let could = |(id, actor): &(&Id, &Actor)| {
+            matches!(actor.kind, Kind::Job(..)) && (actor.stage == Stage::Ready || self.chosen == Some(**id))
+        };
+        self.actors.iter().find(could).map(|(id, _)| *id)
+    }
+
+    pub(crate) fn has_ready_job(&self) -> bool {
+        self.ready_job().is_some()
+    }
+
+    /// A job that could go on, whoever's turn it would be: it runs next.
+    pub(crate) fn take_ready_job(&mut self) -> Option<Id> {
+        let id = self.ready_job()?;
+        if self.chosen.take_if(|chosen| *chosen == id).is_none() {
+            self.unqueue(id);
+        }
+        Some(id)
     }
 
     /// Who waits for a time up to `at`, the earliest first.

@@ -25,8 +25,8 @@ pub(crate) struct Table {
     /// Who waits for what outside of any task: the body of a run.
     pub(crate) body: Vec<Wait>,
     pub(crate) resources: HashMap<usize, Held>,
-    /// How many finalisers were kept, and how many have begun.
-    pub(crate) finalisers: (usize, usize),
+    /// How many finalisers were kept that haven't begun, by their groups; less than none where one has begun twice.
+    pub(crate) finalisers: BTreeMap<GroupId, isize>,
     /// Whether a handle or a portal was made.
     pub(crate) reachable: bool,
     /// The one that is being polled.
@@ -74,7 +74,7 @@ impl Watch {
                 tasks: BTreeMap::new(),
                 body: Vec::new(),
                 resources: HashMap::new(),
-                finalisers: (0, 0),
+                finalisers: BTreeMap::new(),
                 reachable: false,
                 current: None,
                 log: Log::new(start),
@@ -108,6 +108,14 @@ impl Table {
     fn log(&mut self, kind: Kind, task: Option<TaskId>) {
         let task = task.and_then(|task| self.tasks.get(&task)).map_or(0, |task| task.number);
         self.log.add(self.now, kind, task);
+    }
+
+    fn count_finaliser(&mut self, group: GroupId, change: isize) {
+        let left = self.finalisers.entry(group).or_default();
+        *left += change;
+        if *left == 0 {
+            self.finalisers.remove(&group);
+        }
     }
 
     fn observe(&mut self, event: &Event<'_>) {
@@ -189,8 +197,8 @@ impl Table {
                 }
                 self.log(Kind::GivenBack, task);
             }
-            Event::FinaliserKept { .. } => self.finalisers.0 += 1,
-            Event::FinaliserBegun { .. } => self.finalisers.1 += 1,
+            Event::FinaliserKept { group } => self.count_finaliser(group, 1),
+            Event::FinaliserBegun { group } => self.count_finaliser(group, -1),
             _ => {}
         }
     }
@@ -223,6 +231,10 @@ impl Observer for Eyes {
 
     fn choose(&self, of: usize) -> usize {
         self.0.lock().chooser.choose(of)
+    }
+
+    fn takes_turns(&self) -> bool {
+        true
     }
 
     fn job_asks(&self) {

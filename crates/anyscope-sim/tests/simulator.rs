@@ -4,10 +4,10 @@
 
 use anyscope_core::locks::Mutex;
 use anyscope_core::{
-    Outcome, Semaphore, TaskGroup, channel, interval, is_cancelled, now, run, shield, sleep, sleep_until, task_group,
-    timeout, unblock, yield_now,
+    Outcome, Semaphore, TaskGroup, blocking_scope, channel, interval, is_cancelled, now, run, shield, sleep,
+    sleep_until, task_group, timeout, unblock, yield_now,
 };
-use anyscope_sim::{Explore, Schedule, Sim, Trace, explore};
+use anyscope_sim::{CancelEverywhere, Explore, Fault, Schedule, Sim, Trace, explore};
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -475,4 +475,141 @@ fn a_trace_is_drawn_by_perfetto() {
     assert_eq!(begins[1]["args"]["at"], 3600.0);
     let arrows = events.iter().filter(|event| event["name"] == "spawn").map(|event| event["ph"].as_str().unwrap());
     assert_eq!(arrows.collect::<Vec<_>>(), ["s", "f"]);
+}
+
+#[test]
+fn a_livelock_fails_the_run() {
+    let report = report_of(Sim::seed(1).steps(100_000), async {
+        task_group::<Sim, _, _>(async |g| {
+            g.task("restless").spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            });
+        })
+        .await;
+    });
+    assert!(report.starts_with("livelock: 100000 steps in a row"), "{report}");
+    assert!(report.contains("task `restless`") && report.contains("Sim::seed(1)"), "{report}");
+}
+
+#[test]
+fn a_run_after_a_livelock_begins_anew() {
+    let sim = Sim::seed(1).steps(1_000).lenient();
+    let report = report_of(sim.clone(), async {
+        loop {
+            yield_now().await;
+        }
+    });
+    assert!(report.starts_with("livelock"), "{report}");
+    assert_eq!(run(sim, async { 7 }), 7);
+}
+
+#[test]
+fn a_task_that_blocks_its_thread_on_a_job_gets_what_it_waits_for() {
+    run(Sim::seed(1), async {
+        task_group::<Sim, _, _>(async |g| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            // The first has begun and waits for its turn, the second hasn't begun.
+            let (begun, has_begun) = channel(1);
+            let asking = sender.clone();
+            g.spawn_blocking(move || {
+                begun.try_send(()).unwrap();
+                assert!(!is_cancelled());
+                asking.send(1).unwrap();
+            });
+            has_begun.recv().await.unwrap();
+            g.spawn_blocking(move || sender.send(2).unwrap());
+            g.spawn(async move {
+                let both = [receiver.recv().unwrap(), receiver.recv().unwrap()];
+                assert_eq!(both.iter().sum::<i32>(), 3);
+            });
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_children_of_a_blocking_scope_have_their_turns_by_the_seed() {
+    let mut orders = BTreeSet::new();
+    for seed in 0..20 {
+        let order = |seed| {
+            let order = StdMutex::new(Vec::new());
+            run(Sim::seed(seed), async {
+                task_group::<Sim, _, _>(async |g| {
+                    let job = g.spawn_blocking(|| {
+                        let order = StdMutex::new(Vec::new());
+                        blocking_scope::<Sim, _, _>(|s| {
+                            for n in 0..3 {
+                                let order = &order;
+                                s.spawn(async move { order.lock().unwrap().push(n) });
+                            }
+                        });
+                        order.into_inner().unwrap()
+                    });
+                    *order.lock().unwrap() = job.await;
+                })
+                .await;
+            });
+            order.into_inner().unwrap()
+        };
+        assert_eq!(order(seed), order(seed));
+        orders.insert(order(seed));
+    }
+    assert!(orders.len() > 3, "{orders:?}");
+}
+
+#[test]
+fn a_deadline_everywhere_strikes_before_the_programs_own_timers() {
+    let ended = StdMutex::new(BTreeSet::new());
+    CancelEverywhere::new().faults([Fault::Deadline]).run(
+        Arc::<StdMutex<Vec<bool>>>::default,
+        |ended| {
+            let ended = ended.clone();
+            async move {
+                yield_now().await;
+                let own = timeout::<Sim, _>(HOUR, pending::<()>()).await;
+                ended.lock().unwrap().push(own.is_err());
+            }
+        },
+        |this, _| _ = ended.lock().unwrap().insert(this.lock().unwrap().clone()),
+    );
+    let ended = ended.into_inner().unwrap();
+    assert_eq!(ended, BTreeSet::from([vec![], vec![true]]), "undisturbed it comes to its own end, and else to none");
+}
+
+#[test]
+fn a_program_that_panics_under_a_panicking_sibling_is_told() {
+    struct Touchy(bool);
+
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            assert!(self.0, "interrupted");
+        }
+    }
+
+    let told = catch_unwind(|| {
+        CancelEverywhere::new().faults([Fault::SiblingPanics]).run(
+            || (),
+            |()| async {
+                let mut touchy = Touchy(false);
+                sleep::<Sim>(HOUR).await;
+                touchy.0 = true;
+            },
+            |(), _| {},
+        )
+    });
+    assert!(told.is_err());
+}
+
+#[test]
+fn no_seeds_are_no_exploration() {
+    assert!(catch_unwind(|| Explore::new().seeds(0..0).run(|| async {})).is_err());
+}
+
+#[test]
+fn a_lenient_exploration_leaves_what_it_likes() {
+    let forgetful = || async { std::mem::forget(Arc::new(Semaphore::new(1)).try_acquire_arc()) };
+    assert!(catch_unwind(|| Explore::new().seeds(0..2).run(forgetful)).is_err());
+    assert_eq!(Explore::new().seeds(0..2).lenient().run(forgetful).runs(), 2);
 }

@@ -180,3 +180,28 @@ fn locks_and_atomics_of_the_core_come_from_its_seam() {
         }
     }
 }
+
+#[test]
+fn the_table_of_the_models_counts_those_there_are() {
+    let core = root().join("crates/anyscope-core/src");
+    let mut counted: Vec<String> = sources("crates/anyscope-core/src")
+        .into_iter()
+        .filter(|(path, _)| path.ends_with("loom.rs") && !path.ends_with("models/loom.rs"))
+        .map(|(path, text)| {
+            let of = |call: &str| text.lines().filter(|line| line.trim_start().starts_with(call)).count();
+            let (full, two) = (of("model(||"), of("model_bounded(2, ||"));
+            assert_eq!(full + two, text.matches("#[test]").count(), "{}", path.display());
+            format!("{} {} {two}", path.strip_prefix(&core).unwrap().display(), full + two)
+        })
+        .collect();
+    counted.sort();
+    let text = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `") && line.contains("loom.rs` |"));
+    let documented: Vec<String> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            format!("{} {} {}", cells[0].trim_matches('`'), cells[2], cells[3])
+        })
+        .collect();
+    assert_eq!(documented, counted);
+}

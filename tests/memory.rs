@@ -4,7 +4,9 @@
 //! of the tests for the same reason. `MEMORY_CHILDREN` sets how many children, waiters and tokens there are.
 
 use anyscope_async_std::AsyncStd;
-use anyscope_core::{CancelToken, Limiter, Runtime, Semaphore, gather, run, task_group, timeout, unblock, yield_now};
+use anyscope_core::{
+    CancelToken, Limiter, Runtime, Semaphore, gather, is_cancelled, run, task_group, timeout, unblock, yield_now,
+};
 use anyscope_sim::Sim;
 use anyscope_smol::Smol;
 use anyscope_tests::toy::Toy;
@@ -43,9 +45,10 @@ macro_rules! on_each {
 }
 
 fn main() {
-    let parts: [Part; 2] = [
+    let parts: [Part; 3] = [
         ("memory that is refused aborts, or is none of ours", on_each!(refused), 24),
         ("memory comes back after each round", on_each!(comes_back), 1),
+        ("what needn't wait allocates nothing", on_each!(allocates_nothing), 1),
     ];
     if let Ok(told) = env::var(PART) {
         thread::spawn(|| {
@@ -173,5 +176,35 @@ fn comes_back<R: Runtime>(runtime: R, _: usize) {
             keeps_a_trace || kept <= most / 20,
             "{kept} bytes more after round 10 than after round 3, of {most}: {after:?}"
         );
+    });
+}
+
+/// Permits that are there, tokens that are asked, and timeouts around what is ready take no memory.
+fn allocates_nothing<R: Runtime>(runtime: R, _: usize) {
+    // The simulator is told of each permit, and keeps it.
+    if runtime.name() == "sim" {
+        return;
+    }
+    run(runtime, async {
+        let (semaphore, shared) = (Semaphore::new(2), Arc::new(Semaphore::new(2)));
+        let limiter = Limiter::new(1);
+        let token = CancelToken::<R>::new();
+        let child = token.child();
+        let mut least = usize::MAX;
+        // The threads of a runtime may allocate at the same time: in one of the rounds they don't.
+        for _ in 0..100 {
+            let before = MEMORY.total_allocated();
+            for _ in 0..10 {
+                drop(semaphore.acquire().await.expect("it is open"));
+                drop(semaphore.acquire_many(2).await.expect("it is open"));
+                drop(semaphore.try_acquire().expect("it is free"));
+                drop(shared.acquire_arc().await.expect("it is open"));
+                drop(limiter.acquire().await);
+                assert!(!child.is_cancelled() && !is_cancelled());
+                assert_eq!(timeout::<R, _>(Duration::from_secs(1), async { 7 }).await, Ok(7));
+            }
+            least = least.min(MEMORY.total_allocated() - before);
+        }
+        assert_eq!(least, 0, "bytes");
     });
 }

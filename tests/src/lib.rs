@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod machine;
 pub mod toy;
 
 use anyscope::{CancelToken, Cancelled, Elapsed, GroupError, gather, task_group, timeout, try_gather, try_task_group};

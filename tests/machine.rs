@@ -1,0 +1,39 @@
+//! Programs made of random bytes, beside their models: see `anyscope_tests::machine`.
+//!
+//! `PROPTEST_CASES` sets how many of each. A program that failed is kept in `proptest-regressions`, and run first from then
+//! on.
+
+use anyscope_tests::machine::{channel, permits, signals};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use std::fmt;
+
+fn settings(cases: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().expect("a number"));
+    let kept = FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/machine.txt"));
+    ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+}
+
+fn program<P: fmt::Debug>(bytes: usize, read: impl Fn(&[u8]) -> P) -> impl Strategy<Value = P> {
+    vec(any::<u8>(), 0..bytes).prop_map(move |bytes| read(&bytes))
+}
+
+proptest! {
+    #![proptest_config(settings(2000))]
+
+    #[test]
+    fn what_has_permits_is_as_its_model(program in program(300, permits::Program::read)) {
+        program.run();
+    }
+
+    #[test]
+    fn a_channel_is_as_its_model(program in program(300, channel::Program::read)) {
+        program.run();
+    }
+
+    #[test]
+    fn signals_are_as_their_models(program in program(300, signals::Program::read)) {
+        program.run();
+    }
+}

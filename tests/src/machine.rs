@@ -1,0 +1,17 @@
+//! Programs made of bytes, run on anyscope and on plain models of it, and compared.
+//!
+//! | program | what it does | the model |
+//! |---|---|---|
+//! | [`permits`] | semaphores, limiters and locks, polled by hand | numbers, and a queue of who asked for how many |
+//! | [`channel`] | a channel, polled by hand | queues of messages and of who waits |
+//! | [`signals`] | tokens, events and barriers, polled by hand | a tree of flags, and who waits |
+//!
+//! Any bytes are a program: property tests and fuzzers share the one definition, and fewer or smaller bytes are a
+//! smaller program. A run panics where the two differ.
+
+pub mod channel;
+pub mod permits;
+pub mod signals;
+
+mod bytes;
+mod hand;

@@ -3,7 +3,8 @@
 //! `PROPTEST_CASES` sets how many of each. A program that failed is kept in `proptest-regressions`, and run first from then
 //! on.
 
-use anyscope_tests::machine::{channel, permits, signals};
+use anyscope::sim::Sim;
+use anyscope_tests::machine::{channel, permits, signals, tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -12,7 +13,12 @@ use std::fmt;
 fn settings(cases: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().expect("a number"));
     let kept = FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/machine.txt"));
-    ProptestConfig { cases, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 100_000,
+        failure_persistence: Some(Box::new(kept)),
+        ..ProptestConfig::default()
+    }
 }
 
 fn program<P: fmt::Debug>(bytes: usize, read: impl Fn(&[u8]) -> P) -> impl Strategy<Value = P> {
@@ -20,7 +26,7 @@ fn program<P: fmt::Debug>(bytes: usize, read: impl Fn(&[u8]) -> P) -> impl Strat
 }
 
 proptest! {
-    #![proptest_config(settings(2000))]
+    #![proptest_config(settings(10_000))]
 
     #[test]
     fn what_has_permits_is_as_its_model(program in program(300, permits::Program::read)) {
@@ -35,5 +41,17 @@ proptest! {
     #[test]
     fn signals_are_as_their_models(program in program(300, signals::Program::read)) {
         program.run();
+    }
+}
+
+proptest! {
+    #![proptest_config(settings(2500))]
+
+    /// The same history whatever the order of the tasks.
+    #[test]
+    fn a_tree_is_as_its_model(program in program(400, tree::Program::read), seed in any::<u64>()) {
+        for sim in [Sim::new(), Sim::seed(seed), Sim::seed(!seed)] {
+            program.run(sim);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`permits`] | semaphores, limiters and locks, polled by hand | numbers, and a queue of who asked for how many |
 //! | [`channel`] | a channel, polled by hand | queues of messages and of who waits |
 //! | [`signals`] | tokens, events and barriers, polled by hand | a tree of flags, and who waits |
+//! | [`tree`] | groups, gathers, scopes and what waits in them, on a runtime with virtual time | an interpreter of times |
 //!
 //! Any bytes are a program: property tests and fuzzers share the one definition, and fewer or smaller bytes are a
 //! smaller program. A run panics where the two differ.
@@ -12,6 +13,7 @@
 pub mod channel;
 pub mod permits;
 pub mod signals;
+pub mod tree;
 
 mod bytes;
 mod hand;

@@ -1,0 +1,96 @@
+//! What comes of a group.
+
+use super::super::history::{list, outcome};
+use super::super::{Group, Place, Time};
+use super::{Around, Came, Model, NEVER, Ran, line};
+
+impl Model {
+    pub(super) fn group(&self, place: Place, group: &Group, start: Time, around: Around) -> Ran {
+        let act = group.act.map_or(NEVER, |(after, _)| start + after);
+        // First without what the body does, since a failure before it comes first.
+        let (failed, mut rans) = self.children(group, start, around, NEVER);
+        let acts = act < failed.min(around.cut);
+        let (failed, mut rans) =
+            if acts { self.children(group, start, around, act) } else { (failed, std::mem::take(&mut rans)) };
+
+        let cut = around.cut.min(failed);
+        let children = rans.iter().map(|ran| ran.at).fold(start, Time::max);
+        let mut body = if group.act.is_some() { act } else { start };
+        if group.looks {
+            body = body.max(children);
+        }
+        let body_is_cut = body >= cut && body > start;
+        let users = rans.iter().map(|ran| ran.over).fold(start, Time::max);
+        let joined = users.max(body.min(cut));
+
+        let mut lines = Vec::new();
+        if let Some(place) = group.service {
+            // It serves to the end of its users, and of the body unless the group is cancelled; but not a dropped group.
+            let all = if acts && group.act.is_some_and(|(_, which)| which.is_none()) { act } else { NEVER };
+            let needed = users.max(body.min(failed).min(all));
+            lines.push((place, line(start, NEVER, needed.min(around.cut))));
+        }
+        // The last one first; nothing cuts them.
+        let mut end = joined;
+        for finaliser in group.finalisers.iter().rev() {
+            let ends = end + finaliser.lasts;
+            lines.push((finaliser.place, line(end, ends, NEVER)));
+            end = ends;
+        }
+
+        let came = if end >= around.cut {
+            Came::Cut
+        } else if rans.iter().any(Ran::is_panicked) {
+            Came::Panicked
+        } else {
+            Came::Result(self.result(place, group, &rans, acts, body_is_cut))
+        };
+        let at = if matches!(came, Came::Cut) { around.cut } else { end };
+        Ran { at, over: end.max(at), came, lines }.with_all(&mut rans)
+    }
+
+    /// The children, where the body cancels them at `act`: when the first of them fails the group, and what comes of each.
+    fn children(&self, group: &Group, start: Time, around: Around, act: Time) -> (Time, Vec<Ran>) {
+        let which = group.act.and_then(|(_, which)| which);
+        let cut_of = |child: usize| if which.is_none_or(|which| which == child) { act } else { NEVER };
+        let rans = self.together(&group.children, start, group.limit, |child| around.cut_at(cut_of(child)));
+        let fails = |ran: &Ran| ran.is_panicked() || (group.fails && matches!(ran.came, Came::Result(Err(_))));
+        let Some(first) = (0..rans.len()).filter(|child| fails(&rans[*child])).min_by_key(|child| rans[*child].at)
+        else {
+            return (NEVER, rans);
+        };
+        let failed = rans[first].at;
+        let rans = self.together(&group.children, start, group.limit, |child| {
+            let around = around.cut_at(cut_of(child));
+            if child == first { around } else { around.cut_at(failed) }
+        });
+        (failed, rans)
+    }
+
+    fn result(&self, place: Place, group: &Group, rans: &[Ran], acts: bool, cut: bool) -> Result<String, String> {
+        if group.fails {
+            let mut errors: Vec<(Time, String)> = Vec::new();
+            for ran in rans {
+                if let Came::Result(Err(error)) = &ran.came {
+                    errors.push((ran.at, error.clone()));
+                }
+            }
+            errors.sort();
+            if !errors.is_empty() {
+                return Err(list(&errors.into_iter().map(|error| error.1).collect::<Vec<_>>()));
+            }
+        }
+        debug_assert!(!cut, "nothing cut the body");
+        if !group.looks {
+            return Ok(String::new());
+        }
+        let told = rans.iter().map(|ran| match ran.result() {
+            Some(result) => outcome(result),
+            None => {
+                debug_assert!(acts, "nobody cancelled the child");
+                format!("the body of {place}")
+            }
+        });
+        Ok(list(&told.collect::<Vec<_>>()))
+    }
+}

@@ -13,9 +13,11 @@ use std::fmt;
 fn settings(cases: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").map_or(cases, |cases| cases.parse().expect("a number"));
     let kept = FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/machine.txt"));
+    // Half a minute for what fails to become small: a tree that hangs takes its time each time.
     ProptestConfig {
         cases,
         max_shrink_iters: 100_000,
+        max_shrink_time: 30_000,
         failure_persistence: Some(Box::new(kept)),
         ..ProptestConfig::default()
     }

@@ -17,3 +17,13 @@ pub mod tree;
 
 mod bytes;
 mod hand;
+
+use std::env;
+use std::fmt::Debug;
+
+/// Prints a program, where `SHOW` is set: for a fuzzer, whose process ends before the failure itself could.
+pub fn show(program: &impl Debug) {
+    if env::var_os("SHOW").is_some() {
+        eprintln!("{program:#?}");
+    }
+}

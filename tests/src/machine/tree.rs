@@ -48,10 +48,10 @@ enum What {
     Group(Group),
     Gather(Gather),
     Timeout(Time, Box<Node>),
-    /// Under a token; and then a pause, since there may be others.
+    /// Under a token; and then a pause, since there may be others. Right below another token there is none.
     Token {
         token: usize,
-        pause: Time,
+        pause: Option<Time>,
         node: Box<Node>,
     },
     Shield {
@@ -160,6 +160,8 @@ struct Heir {
     gap: Time,
     key: u8,
     lasts: Time,
+    /// Whether it goes on to its end when another follows it, who waits.
+    shielded: bool,
 }
 
 /// A channel with one at each end.

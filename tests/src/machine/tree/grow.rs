@@ -77,8 +77,10 @@ impl Grower<'_> {
             15..=18 => What::Gather(self.gather(depth)),
             19 | 20 => What::Timeout(self.time(32), self.boxed(depth, alone)),
             21 | 22 => {
-                let (token, pause) = (usize::from(self.bytes.below(3)), self.time(4));
-                What::Token { token, pause, node: self.boxed(depth, alone) }
+                let (token, pause) = (usize::from(self.bytes.below(3)), Some(self.time(4)));
+                let node =
+                    if depth > 1 && self.flag() { self.bare_token(depth - 1, alone) } else { self.boxed(depth, alone) };
+                What::Token { token, pause, node }
             }
             23 | 24 if alone && !self.panics => {
                 let budget = self.time(16);
@@ -97,6 +99,7 @@ impl Grower<'_> {
                 gap: grower.time(4),
                 key: grower.bytes.below(2),
                 lasts: grower.time(8),
+                shielded: grower.flag() && !grower.panics,
             })),
             29 => What::Meeting(self.some(4, |grower| grower.time(8))),
             30 => What::Pipe(Pipe {
@@ -107,6 +110,12 @@ impl Grower<'_> {
             31 => What::Start { ready: self.time(8), node: self.boxed(depth, true) },
             _ => What::Sequence(self.some(2, |grower| grower.node(depth - 1, alone))),
         }
+    }
+
+    fn bare_token(&mut self, depth: usize, alone: bool) -> Box<Node> {
+        let (place, pause) = (self.place(), self.time(16));
+        let what = What::Token { token: usize::from(self.bytes.below(3)), pause: None, node: self.boxed(depth, alone) };
+        Box::new(Node { place, pause, what })
     }
 
     fn group(&mut self, depth: usize) -> Group {

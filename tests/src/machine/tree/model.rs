@@ -149,16 +149,13 @@ impl Model {
                     let by = if *token == 1 && strike == self.strikes[0] { 0 } else { *token };
                     ran.came = Came::Result(Err(format!("strike {by}")));
                 }
-                if ran.result().is_some() {
-                    let at = ran.at + pause;
-                    ran = if at < around.cut {
-                        Ran { at, over: at.max(ran.over), ..ran }
-                    } else {
-                        let at = ran.at.max(around.cut);
-                        Ran::cut(at).with(&mut ran)
-                    };
+                let Some(pause) = pause.filter(|_| ran.result().is_some()) else { return ran };
+                let at = ran.at + pause;
+                if at < around.cut {
+                    Ran { at, over: at.max(ran.over), ..ran }
+                } else {
+                    Ran::cut(ran.at.max(around.cut)).with(&mut ran)
                 }
-                ran
             }
             What::Shield { budget, node } => {
                 let cut = if around.cut == NEVER { NEVER } else { around.cut.max(start + budget) };
@@ -302,24 +299,25 @@ fn until(at: Time, cut: Time, value: String) -> Ran {
     if at < cut { Ran::new(at, Ok(value)) } else { Ran::cut(cut) }
 }
 
-/// Each child under a key goes on until the next one comes under it.
+/// Each child under a key goes on until the next one comes under it, who begins when all before have ended.
 fn heirs(heirs: &[Heir], start: Time, cut: Time) -> Ran {
-    let mut came = start;
+    let comes: Vec<Time> =
+        heirs.iter().scan(start, |now, heir| Some(*now + heir.gap).inspect(|next| *now = *next)).collect();
     let mut lines: Vec<(Place, Line)> = Vec::new();
-    let mut holders: [Option<usize>; 2] = [None; 2];
-    for heir in heirs {
-        came += heir.gap;
-        if came >= cut {
-            break;
+    let mut free = [start; 2];
+    for (number, heir) in heirs.iter().enumerate() {
+        let next = (number + 1..heirs.len()).find(|next| heirs[*next].key == heir.key);
+        let cut = next.map_or(cut, |next| cut.min(comes[next]));
+        let free = &mut free[usize::from(heir.key)];
+        let began = comes[number].max(*free);
+        if began < cut {
+            let line = line(began, began + heir.lasts, if heir.shielded { NEVER } else { cut });
+            *free = line.ended;
+            lines.push((heir.place, line));
         }
-        if let Some(before) = holders[usize::from(heir.key)].replace(lines.len()) {
-            let before = &mut lines[before].1;
-            if before.ended > came {
-                *before = line(before.began, NEVER, came);
-            }
-        }
-        lines.push((heir.place, line(came, came + heir.lasts, cut)));
     }
-    let end = lines.iter().map(|line| line.1.ended).fold(came, Time::max);
-    Ran { lines, ..until(end, cut, String::new()) }
+    let last = comes.iter().chain(&free).copied().fold(start, Time::max);
+    let over = free.into_iter().fold(start, Time::max);
+    let ran = until(last, cut, String::new());
+    Ran { over: over.max(ran.at), lines, ..ran }
 }

@@ -147,13 +147,15 @@ fn what(node: &Node, world: &Arc<World>) -> Part {
             Box::pin(async move { timeout(after, part).await.unwrap_or_else(|_| Err(format!("{place}:late"))) })
         }
         What::Token { token, pause, node } => {
-            let (token, pause, part) = (world.tokens[*token].clone(), span(*pause), part(node, world));
+            let (token, pause, part) = (world.tokens[*token].clone(), pause.map(span), part(node, world));
             Box::pin(async move {
                 let result = token.run(part).await.unwrap_or_else(|cut| {
                     assert_eq!(cut.reason().kind(), ReasonKind::Explicit);
                     Err(cut.reason().message().unwrap_or("no message").to_owned())
                 });
-                sleep(pause).await;
+                if let Some(pause) = pause {
+                    sleep(pause).await;
+                }
                 result
             })
         }
@@ -180,13 +182,14 @@ fn what(node: &Node, world: &Arc<World>) -> Part {
     }
 }
 
-/// Both kinds of group have the same methods, and no trait for them.
+/// The body of a group. Both kinds have the same methods, and no trait for them: what differs is what is spawned for a
+/// child, and what a service would end with.
 macro_rules! body {
-    ($g:ident, $place:ident, $group:ident, $world:ident, $children:ident, $finaliser:expr, $service:expr) => {{
+    ($g:ident, $place:ident, $group:ident, $world:ident, $children:ident, $child:expr, $service:expr) => {{
         for (place, lasts) in $group.finalisers {
-            let mark = Due { world: $world.clone(), place };
+            let world = $world.clone();
             $g.on_exit(async move {
-                let mark = mark.begin();
+                let mark = Mark::new(&world, place);
                 sleep(lasts).await;
                 mark.end(End::Value(String::new()));
             });
@@ -199,7 +202,7 @@ macro_rules! body {
                 $service
             });
         }
-        let tasks: Vec<Task<String>> = $children.into_iter().map(|child| $g.spawn($finaliser(child))).collect();
+        let tasks: Vec<Task<String>> = $children.into_iter().map(|child| $g.spawn($child(child))).collect();
         if let Some((after, which)) = $group.act {
             sleep(after).await;
             let message = format!("the body of {}", $place);
@@ -224,18 +227,6 @@ macro_rules! body {
         }
         Ok(list(&outcomes))
     }};
-}
-
-/// A finaliser that hasn't begun.
-struct Due {
-    world: Arc<World>,
-    place: Place,
-}
-
-impl Due {
-    fn begin(self) -> Mark {
-        Mark::new(&self.world, self.place)
-    }
 }
 
 /// A group without its children, to be moved into its future.
@@ -354,20 +345,27 @@ fn contest(contest: &Contest, world: &Arc<World>) -> Part {
 }
 
 fn heirs(heirs: &[Heir], world: &Arc<World>) -> Part {
-    let heirs: Vec<_> = heirs.iter().map(|heir| (heir.place, span(heir.gap), heir.key, span(heir.lasts))).collect();
-    let world = world.clone();
+    let heirs = heirs.iter().map(|heir| {
+        let Heir { place, gap, key, lasts, shielded } = *heir;
+        let world = world.clone();
+        let stays = async move {
+            let mark = Mark::new(&world, place);
+            if shielded {
+                shield(Duration::MAX, sleep(span(lasts))).await;
+            } else {
+                sleep(span(lasts)).await;
+            }
+            mark.end(End::Value(String::new()));
+        };
+        (span(gap), key, stays)
+    });
+    let heirs: Vec<_> = heirs.collect();
     Box::pin(async move {
         task_group(async |g| {
             let keyed = g.keyed();
-            for (place, gap, key, lasts) in heirs {
+            for (gap, key, stays) in heirs {
                 sleep(gap).await;
-                let world = world.clone();
-                let heir = async move {
-                    let mark = Mark::new(&world, place);
-                    sleep(lasts).await;
-                    mark.end(End::Value(String::new()));
-                };
-                drop(keyed.spawn(key, heir));
+                drop(keyed.spawn(key, stays));
             }
         })
         .await;

@@ -8,20 +8,19 @@ impl Model {
     pub(super) fn group(&self, place: Place, group: &Group, start: Time, around: Around) -> Ran {
         let act = group.act.map_or(NEVER, |(after, _)| start + after);
         // First without what the body does, since a failure before it comes first.
-        let (failed, mut rans) = self.children(group, start, around, NEVER);
-        let acts = act < failed.min(around.cut);
-        let (failed, mut rans) =
-            if acts { self.children(group, start, around, act) } else { (failed, std::mem::take(&mut rans)) };
+        let mut children = self.children(group, start, around, NEVER);
+        let acts = act < children.0.min(around.cut);
+        if acts {
+            children = self.children(group, start, around, act);
+        }
+        let (failed, mut rans) = children;
 
-        let cut = around.cut.min(failed);
-        let children = rans.iter().map(|ran| ran.at).fold(start, Time::max);
         let mut body = if group.act.is_some() { act } else { start };
         if group.looks {
-            body = body.max(children);
+            body = rans.iter().map(|ran| ran.at).fold(body, Time::max);
         }
-        let body_is_cut = body >= cut && body > start;
         let users = rans.iter().map(|ran| ran.over).fold(start, Time::max);
-        let joined = users.max(body.min(cut));
+        let joined = users.max(body.min(failed).min(around.cut));
 
         let mut lines = Vec::new();
         if let Some(place) = group.service {
@@ -43,7 +42,7 @@ impl Model {
         } else if rans.iter().any(Ran::is_panicked) {
             Came::Panicked
         } else {
-            Came::Result(self.result(place, group, &rans, acts, body_is_cut))
+            Came::Result(result(place, group, &rans))
         };
         let at = if matches!(came, Came::Cut) { around.cut } else { end };
         Ran { at, over: end.max(at), came, lines }.with_all(&mut rans)
@@ -66,31 +65,22 @@ impl Model {
         });
         (failed, rans)
     }
+}
 
-    fn result(&self, place: Place, group: &Group, rans: &[Ran], acts: bool, cut: bool) -> Result<String, String> {
-        if group.fails {
-            let mut errors: Vec<(Time, String)> = Vec::new();
-            for ran in rans {
-                if let Came::Result(Err(error)) = &ran.came {
-                    errors.push((ran.at, error.clone()));
-                }
-            }
-            errors.sort();
-            if !errors.is_empty() {
-                return Err(list(&errors.into_iter().map(|error| error.1).collect::<Vec<_>>()));
-            }
+/// The errors in their order, or what the body says of the outcomes.
+fn result(place: Place, group: &Group, rans: &[Ran]) -> Result<String, String> {
+    if group.fails {
+        let failed = |ran: &Ran| ran.result()?.as_ref().err().map(|error| (ran.at, error.clone()));
+        let mut errors: Vec<(Time, String)> = rans.iter().filter_map(failed).collect();
+        errors.sort();
+        if !errors.is_empty() {
+            return Err(list(&errors.into_iter().map(|error| error.1).collect::<Vec<_>>()));
         }
-        debug_assert!(!cut, "nothing cut the body");
-        if !group.looks {
-            return Ok(String::new());
-        }
-        let told = rans.iter().map(|ran| match ran.result() {
-            Some(result) => outcome(result),
-            None => {
-                debug_assert!(acts, "nobody cancelled the child");
-                format!("the body of {place}")
-            }
-        });
-        Ok(list(&told.collect::<Vec<_>>()))
     }
+    if !group.looks {
+        return Ok(String::new());
+    }
+    // Nobody but the body cuts a child of a group that ends well.
+    let told = rans.iter().map(|ran| ran.result().map_or_else(|| format!("the body of {place}"), outcome));
+    Ok(list(&told.collect::<Vec<_>>()))
 }

@@ -1,7 +1,7 @@
 //! Models of the channel: who sends against who receives, leaves, or closes.
 
 use super::*;
-use crate::models::{Ledger, block_on, model, model_bounded, poll_once, thread};
+use crate::models::{Entered, Ledger, block_on, model, model_bounded, poll_once, thread};
 use std::task::Poll;
 
 #[test]
@@ -112,6 +112,21 @@ fn a_close_gives_the_message_back_or_it_is_received() {
 }
 
 #[test]
+fn who_sends_into_a_full_channel_that_is_closed_meanwhile_gets_the_message_back() {
+    model(|| {
+        let (sender, receiver) = bounded(1);
+        sender.try_send(1).unwrap();
+        let closing = thread::spawn(move || {
+            receiver.close();
+            receiver
+        });
+        assert_eq!(block_on(sender.send(2)).unwrap_err().into_inner(), 2);
+        let receiver = closing.join().unwrap();
+        assert_eq!(block_on(receiver.recv()), Ok(1));
+    });
+}
+
+#[test]
 fn a_sender_that_leaves_takes_its_message_along_or_it_was_received() {
     model(|| {
         let ledger = Ledger::new();
@@ -147,6 +162,25 @@ fn the_last_receiver_that_goes_drops_what_nobody_can_receive() {
         leaving.join().unwrap();
         let sender = sending.join().unwrap();
         assert_eq!((ledger.drops(), sender.len(), sender.is_closed()), (2, 0, true));
+    });
+}
+
+#[test]
+fn a_message_may_use_its_channel_when_the_last_receiver_drops_it() {
+    /// Dropped with its sender, which looks into the channel.
+    struct Message(
+        #[expect(dead_code, reason = "dropped with it")] Sender<Message>,
+        #[expect(dead_code, reason = "dropped with it")] Entered,
+    );
+
+    model(|| {
+        let ledger = Ledger::new();
+        let (sender, receiver) = bounded(1);
+        assert!(sender.try_send(Message(sender.clone(), ledger.value())).is_ok());
+        let leaving = thread::spawn(move || drop(receiver));
+        drop(sender);
+        leaving.join().unwrap();
+        assert_eq!(ledger.drops(), 1);
     });
 }
 

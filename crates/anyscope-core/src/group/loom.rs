@@ -178,6 +178,44 @@ fn a_panic_of_a_child_against_the_end_of_the_body_is_not_lost() {
     });
 }
 
+/// Who awaits a task that panics finds itself cancelled, and doesn't panic over it a second time.
+#[test]
+fn a_panic_of_a_child_that_the_body_awaits_goes_on_as_it_is() {
+    model(|| {
+        let threads = Threads::new();
+        let owner = open(&threads);
+        let task = group(&owner).spawn(async { panic_with("boom") });
+        let panic = guard::catch(|| block_on(owner.run(task))).unwrap_err();
+        assert_eq!(guard::message(&panic), "boom");
+        threads.join();
+    });
+}
+
+#[test]
+fn a_panic_in_a_destructor_of_a_cancelled_child_goes_on_in_the_owner() {
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic_with("boom");
+        }
+    }
+
+    model(|| {
+        let threads = Threads::new();
+        let owner = open(&threads);
+        let panics = Panics;
+        let task = group(&owner).spawn(async move {
+            let _panics = panics;
+            pending::<()>().await;
+        });
+        task.cancel();
+        let panic = guard::catch(|| block_on(owner.run(pending::<()>()))).unwrap_err();
+        assert_eq!(guard::message(&panic), "boom");
+        threads.join();
+    });
+}
+
 #[test]
 fn of_two_panics_at_a_time_one_goes_on_and_the_group_ends() {
     model_bounded(2, || {

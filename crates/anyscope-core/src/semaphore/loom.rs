@@ -146,6 +146,76 @@ fn a_waiter_that_is_dropped_during_a_close_gives_back_what_it_had_and_no_more() 
 }
 
 #[test]
+fn a_close_lasts_though_permits_are_forgotten_meanwhile() {
+    model(|| {
+        let semaphore = semaphore(2);
+        let permit = take(&semaphore, 1);
+        let forgetting = thread::spawn(move || permit.forget());
+        semaphore.close();
+        forgetting.join().unwrap();
+        assert!(block_on(semaphore.acquire()).unwrap_err().is_closed());
+    });
+}
+
+#[test]
+fn a_waker_may_re_enter_the_semaphore_that_wakes_it() {
+    struct Asks(Arc<Semaphore>);
+
+    impl std::task::Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            assert_eq!(self.0.statistics().total, 1);
+        }
+    }
+
+    model(|| {
+        let semaphore = semaphore(1);
+        let permit = take(&semaphore, 1);
+        let waker = Waker::from(Arc::new(Asks(semaphore.clone())));
+        let mut acquire = semaphore.acquire_arc();
+        assert!(Pin::new(&mut acquire).poll(&mut Context::from_waker(&waker)).is_pending());
+        let releasing = drop_elsewhere(permit);
+        drop(block_on(acquire).unwrap());
+        releasing.join().unwrap();
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn who_panics_with_a_permit_lets_the_next_in() {
+    model(|| {
+        let semaphore = semaphore(1);
+        let permit = take(&semaphore, 1);
+        let panicking = thread::spawn(move || {
+            let panic = crate::guard::catch(|| {
+                let _permit = permit;
+                std::panic::resume_unwind(Box::new("boom"))
+            });
+            let Err(_) = panic;
+        });
+        drop(block_on(semaphore.acquire()).unwrap());
+        panicking.join().unwrap();
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn an_acquire_that_is_forgotten_before_it_asked_keeps_nothing() {
+    model(|| {
+        let semaphore = semaphore(1);
+        let forgetting = thread::spawn({
+            let semaphore = semaphore.clone();
+            move || {
+                std::mem::forget(semaphore.acquire());
+                drop(semaphore.try_acquire());
+            }
+        });
+        drop(block_on(semaphore.acquire()).unwrap());
+        forgetting.join().unwrap();
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
 fn a_close_against_a_release_gives_the_permit_or_the_error() {
     model(|| {
         let semaphore = semaphore(1);

@@ -39,6 +39,36 @@ fn a_child_that_is_ready_when_its_starter_goes_is_the_groups_and_any_other_is_go
     });
 }
 
+/// The request would wake the child for a driver, and that would be in the middle of ending it when the drop returns.
+#[test]
+fn a_starter_that_goes_leaves_no_idle_child_to_a_driver() {
+    model(|| {
+        let (threads, ledger) = (Threads::new(), Ledger::new());
+        let owner = open(&threads);
+        let here = thread::current().id();
+        let (idle, seen) = (Arc::new(Mutex::new(false)), ledger.value());
+        let rest = poll_fn({
+            let idle = idle.clone();
+            move |_| {
+                let _keeps = &seen;
+                *idle.lock() = thread::current().id() == here;
+                Poll::<()>::Pending
+            }
+        });
+        let start = group(&owner).start(|started: Started<()>| async move {
+            rest.await;
+            drop(started);
+        });
+        // By the model, or by the driver: it may be in the middle of it.
+        start.starter.cell.clone().run();
+        drop(start);
+        assert!(!*idle.lock() || ledger.drops() == 1, "it is to be gone by now");
+        join(&owner);
+        assert_eq!(ledger.drops(), 1);
+        threads.join();
+    });
+}
+
 #[test]
 fn a_cancelled_group_strikes_when_the_child_is_ready_and_loses_no_value() {
     model(|| {

@@ -160,6 +160,31 @@ fn a_request_reaches_a_child_in_whatever_state() {
 }
 
 #[test]
+fn a_request_leaves_the_drop_of_a_child_to_its_driver() {
+    struct Elsewhere(thread::ThreadId);
+
+    impl Drop for Elsewhere {
+        fn drop(&mut self) {
+            assert_ne!(thread::current().id(), self.0, "dropped by who asked");
+        }
+    }
+
+    model(|| {
+        let threads = Threads::new();
+        let owner = open(&threads);
+        let elsewhere = Elsewhere(thread::current().id());
+        let (task, _) = spawn_watched(&owner, async move {
+            let _elsewhere = elsewhere;
+            pending::<()>().await;
+        });
+        task.cancel();
+        join(&owner);
+        assert!(outcome(task).is_cancelled());
+        threads.join();
+    });
+}
+
+#[test]
 fn a_request_against_a_wake_ends_a_child_once() {
     model(|| {
         let (threads, ledger, gate) = (Threads::new(), Ledger::new(), Gate::new());
@@ -217,6 +242,24 @@ fn a_dropped_owner_destroys_what_is_idle_and_dooms_what_is_polled() {
         assert_eq!(ledger.drops(), 1);
         drop(gate);
         assert_eq!(Arc::strong_count(&cell), 1, "nobody keeps it but the model");
+    });
+}
+
+/// The request would wake the child for its driver, and that would be in the middle of ending it when the drop returns.
+#[test]
+fn a_dropped_owner_leaves_no_idle_child_to_its_driver() {
+    model(|| {
+        let (threads, ledger, gate) = (Threads::new(), Ledger::new(), Gate::new());
+        let owner = open(&threads);
+        let (task, cell) = spawn(&owner, ledger.future(gate.passed()));
+        // By the model, or by the driver: it may be in the middle of it.
+        cell.clone().run();
+        let is_idle = cell.inner.lock().stage == Stage::Idle;
+        drop(owner);
+        assert!(!is_idle || ledger.drops() == 1, "it is to be gone by now");
+        threads.join();
+        drop((task, gate));
+        assert_eq!((Arc::strong_count(&cell), ledger.drops()), (1, 1));
     });
 }
 
@@ -278,6 +321,25 @@ fn ended_at(gate: &Gate, value: Entered) -> impl Future<Output = Entered> + Send
         let _ = gate.poll_open(cx);
         value.take().map_or(Poll::Pending, Poll::Ready)
     })
+}
+
+#[test]
+fn who_gives_up_a_join_leaves_no_waker_behind() {
+    model(|| {
+        let (threads, gate) = (Threads::new(), Gate::new());
+        let owner = open(&threads);
+        let (mut task, cell) = spawn(&owner, gate.passed());
+        let opening = open_gate(&gate);
+        let wakes = Wakes::new();
+        let waker = Waker::from(wakes.clone());
+        let early = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+        drop((task, waker, early));
+        join(&owner);
+        opening.join().unwrap();
+        threads.join();
+        assert_eq!(Arc::strong_count(&wakes), 1, "though the cell is still there");
+        drop(cell);
+    });
 }
 
 #[test]

@@ -175,6 +175,7 @@ macro_rules! each_check {
                 whoever_is_woken_finds_the_lock_free [24]
                 locks_let_in_whom_they_may_under_stress [25]
                 notifications_go_in_the_order_of_waiting [24]
+                a_notification_of_all_is_for_those_who_wait_then [24]
                 a_notified_waiter_that_is_cancelled_passes_the_notification_on [10 24]
                 nobody_misses_the_change_that_it_waits_for [10 29]
                 an_event_lets_everybody_through_for_ever [10]

@@ -7,6 +7,7 @@ use crate::support::{
 use anyscope_core::locks::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock, RwLockWriteGuard, RwLockWriteGuardArc};
 use anyscope_core::{Runtime, gather, run, task_group, yield_now};
 use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::task::{Wake, Waker};
@@ -300,6 +301,46 @@ pub fn notifications_go_in_the_order_of_waiting<R: Runtime>(runtime: R) {
         assert!(poll_once(&mut late).is_pending(), "it came after the notification");
         drop(late);
         assert_eq!(*ready(&mut mutex.lock()), 5);
+    });
+}
+
+/// A notification of all is one step, however many wait: who waits anew when it is woken has come too late for it.
+pub fn a_notification_of_all_is_for_those_who_wait_then<R: Runtime>(runtime: R) {
+    type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    struct WaitsAnew(Box<dyn Fn() -> Wait + Send + Sync>, StdMutex<Vec<Wait>>);
+
+    impl Wake for WaitsAnew {
+        fn wake(self: Arc<Self>) {
+            let mut late = self.0();
+            assert!(poll_once(&mut late).is_pending());
+            self.1.lock().unwrap().push(late);
+        }
+    }
+
+    run(runtime, async {
+        let (mutex, condvar) = (Arc::new(Mutex::new(())), Arc::new(Condvar::new()));
+        let wait = {
+            let condvar = condvar.clone();
+            move || -> Wait {
+                let (mutex, condvar) = (mutex.clone(), condvar.clone());
+                Box::pin(async move { drop(condvar.wait(mutex.lock().await).await) })
+            }
+        };
+        let mut waiters: Vec<Wait> = (0..50).map(|_| wait()).collect();
+        let anew = Arc::new(WaitsAnew(Box::new(wait), StdMutex::default()));
+        for waiter in &mut waiters {
+            assert!(poll_with(waiter, &Waker::from(anew.clone())).is_pending());
+        }
+        condvar.notify_all();
+        for waiter in &mut waiters {
+            assert!(poll_once(waiter).is_ready(), "it waited then");
+        }
+        let mut late = std::mem::take(&mut *anew.1.lock().unwrap());
+        assert_eq!(late.len(), 50, "each was woken once");
+        for waiter in &mut late {
+            assert!(poll_once(waiter).is_pending(), "it came after the notification");
+        }
     });
 }
 

@@ -162,6 +162,62 @@ fn every_crate_forbids_unsafe_code() {
     }
 }
 
+/// A bug that `.ci/bugs` puts in is declared, is in the script's table and in that of the docs with the same gate, which
+/// there is, and stands in the code at one place.
+#[test]
+fn the_bugs_put_in_are_the_same_in_the_code_the_script_and_the_docs() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).unwrap();
+    let script = read(".ci/bugs");
+    let (_, table) = script.split_once("\ntable='\n").expect("the table begins");
+    let (table, _) = table.split_once("\n'\n").expect("the table ends");
+    let table = table.lines().filter(|line| !line.is_empty()).map(|line| {
+        let row: Vec<&str> = line.split_whitespace().collect();
+        let [name, kind, gate] = row[..] else { panic!("a name, a kind and a gate: {line}") };
+        let shown = match kind {
+            "scenario" => format!("shuttle::{gate}"),
+            "it" => format!("it::{gate}"),
+            _ => gate.to_owned(),
+        };
+        (format!("bug_{name}"), shown)
+    });
+    let table: BTreeMap<String, String> = table.collect();
+
+    let page = read("docs/reliability.md");
+    let documented = page.lines().filter(|line| line.starts_with("| `bug_")).map(|line| {
+        let row: Vec<&str> = line.trim_matches('|').split(" | ").map(|cell| cell.trim_matches([' ', '`'])).collect();
+        assert_eq!(row.len(), 4, "{line}");
+        (row[0].to_owned(), row[3].to_owned())
+    });
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), table);
+
+    let manifest = read("Cargo.toml");
+    let declared = manifest.lines().filter_map(|line| line.trim().strip_prefix("\"cfg(bug_")?.strip_suffix(")\","));
+    assert_eq!(
+        declared.map(|name| format!("bug_{name}")).collect::<Vec<_>>(),
+        table.keys().cloned().collect::<Vec<_>>()
+    );
+
+    let (mut code, tests) = (sources("crates"), sources("tests"));
+    for (name, gate) in &table {
+        let test = format!("fn {}()", gate.rsplit("::").next().unwrap());
+        let check = CHECKS.iter().any(|check| format!("{}::{}", check.area, check.name) == *gate);
+        assert!(check || code.iter().chain(&tests).any(|(_, text)| text.contains(&test)), "{name}: no {gate}");
+    }
+    code.retain(|(_, text)| text.contains("(bug_"));
+    let mut places: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
+    for (path, text) in &code {
+        for rest in text.split("(bug_").skip(1) {
+            let name = rest.split(')').next().unwrap();
+            places.entry(format!("bug_{name}")).or_default().push(path);
+        }
+    }
+    assert_eq!(places.keys().collect::<Vec<_>>(), table.keys().collect::<Vec<_>>());
+    for (name, places) in places {
+        // A field, and its value; or a step that moves, where it was and where it is.
+        assert!(places.len() <= 2 && places.iter().all(|place| *place == places[0]), "{name} is in {places:?}");
+    }
+}
+
 /// What the models and the scenarios are to see comes from `crate::sync`. The exceptions are one for the process, which no
 /// model touches.
 #[test]

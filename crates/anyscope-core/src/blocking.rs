@@ -246,6 +246,8 @@ impl<T: Send + 'static, R: Runtime> Future for Unblock<T, R> {
             match slot.result.take() {
                 Some(result) => (result, (Some(waker), slot.waiter.take())),
                 None => {
+                    #[cfg(bug_job_ended_before_the_wait)]
+                    let mut slot = (drop(slot), running.slot.lock()).1;
                     let unused = slot.waiter.replace(waker);
                     drop(slot);
                     drop(unused);

@@ -249,7 +249,7 @@ impl<T> State<T> {
 
     /// Nothing will ever come (invariant 5).
     fn has_ended(&self) -> bool {
-        self.closed && self.buffer.is_empty() && self.in_flight == 0
+        self.closed && self.buffer.is_empty() && (cfg!(bug_end_told_early) || self.in_flight == 0)
     }
 
     /// Enters that a message in flight was seen, and tells those who wait where it was the last.
@@ -461,6 +461,7 @@ impl<T> Drop for Receiver<T> {
             (state.close(), lost)
         };
         wake_all(wakers);
+        let _locked = cfg!(bug_messages_dropped_under_the_lock).then(|| self.channel.state.lock());
         let mut panics = Vec::new();
         for message in lost {
             panics.extend(guard::drop_caught(message));

@@ -16,6 +16,8 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Payload> {
 
 /// Drops a value of a user's, whose destructor may panic.
 pub(crate) fn drop_caught<T>(value: T) -> Option<Payload> {
+    #[cfg(bug_panicking_drop_not_caught)]
+    let value = drop(value);
     catch(|| drop(value)).err()
 }
 

@@ -65,7 +65,8 @@ impl Wake for Entry {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Ordering: AcqRel; what the waking thread did before is seen by the poll that clears the flag (invariant 2).
-        if self.queued.swap(true, Ordering::AcqRel) {
+        let publish = if cfg!(bug_queued_set_relaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        if self.queued.swap(true, publish) {
             return;
         }
         let task = {
@@ -121,7 +122,7 @@ impl<F: Future> Set<F> {
             let mut list = self.list.inner.lock();
             mem::swap(&mut list.ready, &mut self.batch);
             match &list.task {
-                Some(kept) if kept.will_wake(&task) => Some(task),
+                Some(kept) if cfg!(bug_first_waker_kept) || kept.will_wake(&task) => Some(task),
                 _ => list.task.replace(task),
             }
         };
@@ -131,9 +132,14 @@ impl<F: Future> Set<F> {
             batch.next += 1;
             let Slot { future, index, entry, waker } = &mut self.slots[slot];
             // Ordering: Release would do for the flag alone; the swap's Acquire sees what the waker's thread did.
-            entry.queued.swap(false, Ordering::AcqRel);
+            let see = if cfg!(bug_queued_cleared_relaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+            if !cfg!(bug_queued_cleared_after_the_poll) {
+                entry.queued.swap(false, see);
+            }
             let Some(future_now) = future.as_mut().as_pin_mut() else { continue };
             let polled = coop::fresh(|| future_now.poll(&mut Context::from_waker(waker)));
+            #[cfg(bug_queued_cleared_after_the_poll)]
+            entry.queued.swap(false, Ordering::AcqRel);
             if let Poll::Ready(value) = polled {
                 let index = *index;
                 future.set(None);
@@ -156,7 +162,7 @@ struct Unpolled<'a> {
 
 impl Drop for Unpolled<'_> {
     fn drop(&mut self) {
-        if self.next < self.batch.len() {
+        if self.next < self.batch.len() && !cfg!(bug_rest_of_a_batch_lost) {
             let task = {
                 let mut list = self.list.inner.lock();
                 let later = mem::take(&mut list.ready);
@@ -173,7 +179,7 @@ impl Drop for Unpolled<'_> {
 
 impl<F> Drop for Set<F> {
     fn drop(&mut self) {
-        let task = self.list.inner.lock().task.take();
+        let task = if cfg!(bug_waker_kept_after_the_drop) { None } else { self.list.inner.lock().task.take() };
         drop(task);
         // Each future is dropped though another's destructor panics; the first panic goes on afterwards.
         let mut panic = None;

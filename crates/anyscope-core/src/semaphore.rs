@@ -114,7 +114,7 @@ impl State {
     }
 
     fn try_take(&mut self, needed: usize) -> bool {
-        let enough = self.queue.is_empty() && self.available >= signed(needed);
+        let enough = (cfg!(bug_barging) || self.queue.is_empty()) && self.available >= signed(needed);
         if enough {
             self.available -= signed(needed);
         }
@@ -192,6 +192,7 @@ impl Permits {
             state.available += signed(permits);
             state.hand_over()
         };
+        let _locked = cfg!(bug_woken_under_the_lock).then(|| self.state.lock());
         wake_all(wakers);
     }
 
@@ -209,7 +210,8 @@ impl Permits {
     fn add(&self, permits: usize) -> bool {
         let wakers = {
             let mut state = self.state.lock();
-            match state.total.checked_add(permits) {
+            let wrapped = cfg!(bug_sum_wraps).then(|| state.total.wrapping_add(permits));
+            match wrapped.or(state.total.checked_add(permits)) {
                 Some(total) if total <= Semaphore::MAX_PERMITS => {
                     state.total = total;
                     state.available += signed(permits);
@@ -228,6 +230,7 @@ impl Permits {
         let wakers = {
             let mut state = self.state.lock();
             state.total -= permits;
+            state.closed &= !cfg!(bug_forget_reopens);
             let total = state.total;
             // Who waits for more than there is now would wait for ever, and hold up everyone behind.
             let mut wakers = state.queue.notify_where(|ask| {
@@ -336,7 +339,9 @@ impl Waiting {
             if coop::poll_proceed(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.place = Place::Outside;
+            if !cfg!(bug_given_back_twice) {
+                self.place = Place::Outside;
+            }
             self.done = true;
             permits.taken(self.needed);
             return Poll::Ready(Ok(()));
@@ -369,7 +374,7 @@ impl Waiting {
                 }
                 Place::Queued(key) => (Poll::Pending, Some(state.queue.update(key, waker))),
                 // The lock was released in between: asked once more before queueing.
-                _ => match state.check(self.needed) {
+                _ => match if cfg!(bug_close_not_asked_again) { Ok(()) } else { state.check(self.needed) } {
                     Err(error) => (Poll::Ready(Err(error)), Some(waker)),
                     Ok(()) if state.try_take(self.needed) => (Poll::Ready(Ok(())), Some(waker)),
                     Ok(()) => {
@@ -399,10 +404,10 @@ impl Waiting {
             let mut state = permits.state.lock();
             let removed = state.queue.remove(key);
             if let Removed::Notified(Ask { needed, answer: Answer::Granted, .. }) = removed {
-                state.available += signed(needed);
+                state.available += if cfg!(bug_permit_lost_on_drop) { 0 } else { signed(needed) };
             }
             // Subtle: also after leaving from the head unserved, since the next may need less.
-            (removed, state.hand_over())
+            (removed, if cfg!(bug_next_not_let_in) { Vec::new() } else { state.hand_over() })
         };
         drop(removed);
         wake_all(wakers);
@@ -505,7 +510,11 @@ impl Semaphore {
     /// });
     /// ```
     pub fn acquire_many(&self, permits: usize) -> Acquire<'_> {
-        Acquire { semaphore: self, waiting: Waiting::new(permits) }
+        let mut waiting = Waiting::new(permits);
+        if cfg!(bug_taken_before_the_first_poll) && self.permits.state.lock().try_take(permits) {
+            waiting.place = Place::Served;
+        }
+        Acquire { semaphore: self, waiting }
     }
 
     /// Takes a permit, if one is free and nobody waits.
@@ -668,7 +677,7 @@ macro_rules! permit {
 
         impl Drop for $permit $(<$p>)? {
             fn drop(&mut self) {
-                if self.count > 0 {
+                if self.count > 0 && !(cfg!(bug_permit_lost_by_a_panic) && std::thread::panicking()) {
                     self.semaphore.permits.give_back(self.count);
                 }
             }

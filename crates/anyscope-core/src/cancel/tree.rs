@@ -114,8 +114,9 @@ impl Node {
         // doesn't upgrade yet, and passes it over. So every parent is asked once more; under its lock, since without
         // it either side might read what the other is about to overwrite.
         for link in node.parents.iter().flatten() {
-            if link.key.is_some() && born.is_none() {
-                born = link.parent.inner.lock().reason.clone();
+            if link.key.is_some() && born.is_none() && !cfg!(bug_child_made_meanwhile_missed) {
+                let unlocked = cfg!(bug_parent_asked_without_its_lock);
+                born = if unlocked { link.parent.reason() } else { link.parent.inner.lock().reason.clone() };
             }
         }
         if let Some(reason) = born {
@@ -148,7 +149,7 @@ impl Node {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         // Ordering: Acquire; pairs with the Release in `mark`.
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled.load(if cfg!(bug_cancelled_loaded_relaxed) { Ordering::Relaxed } else { Ordering::Acquire })
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -202,7 +203,8 @@ impl Node {
         }
         inner.reason = Some(reason.clone());
         // Ordering: Release; publishes the marks of all ancestors to the Acquire load in `is_cancelled`.
-        self.cancelled.store(true, Ordering::Release);
+        let publish = if cfg!(bug_cancelled_stored_relaxed) { Ordering::Relaxed } else { Ordering::Release };
+        self.cancelled.store(true, publish);
         let children = std::mem::take(&mut inner.children);
         wakers.extend(inner.waiters.notify_all());
         Some(children.into_iter().map(|(_, child)| child).collect())
@@ -217,7 +219,7 @@ impl Node {
         let waker = cx.waker().clone();
         let (poll, unused) = {
             let mut inner = self.inner.lock();
-            if inner.reason.is_some() {
+            if inner.reason.is_some() && !cfg!(bug_missed_before_the_wait) {
                 (Poll::Ready(()), Some(waker))
             } else {
                 (Poll::Pending, inner.waiters.wait(key, waker))

@@ -292,7 +292,7 @@ impl Reserved {
     pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
         self.admitted = true;
         let admission = self.fill(member, id, node);
-        if self.role == Role::Service {
+        if self.role == Role::Service && !cfg!(bug_place_of_a_service_not_settled) {
             // Subtle: a place counts as a user until it is known to be a service's. What became due meanwhile, the end of
             // the group or of a wait for the last user, was put off for it.
             self.group.settle();
@@ -471,7 +471,7 @@ impl GroupCore {
         let mut state = self.state.lock();
         let State { members, stragglers, .. } = &mut *state;
         // Of two shutdowns whose time is up at once, the first names them.
-        if stragglers.is_empty() {
+        if cfg!(bug_stragglers_named_twice) || stragglers.is_empty() {
             let children = members.iter().filter(|(_, entry)| entry.role == Role::Child);
             let children = children.filter_map(|(_, entry)| entry.member.as_ref());
             stragglers.extend(children.map(|member| member.task().clone()));
@@ -499,6 +499,7 @@ impl GroupCore {
 
     /// A member has ended, and its future is gone.
     pub(crate) fn ended(self: &Arc<Self>, key: usize) {
+        let live = (cfg!(bug_cancellation_asked_before_the_lock) && !self.children.is_cancelled()).then(Node::root);
         let (entry, service, ending) = {
             let mut state = self.state.lock();
             let entry = state.members.remove(key);
@@ -512,9 +513,9 @@ impl GroupCore {
                 state.children -= 1;
             }
             let ready = state.wake_driver(self.max_drivers);
-            let mut ending = state.ending(&self.children);
+            let mut ending = state.ending(live.as_ref().unwrap_or(&self.children));
             ending.ready = Some(ready);
-            if self.has_room(&state) {
+            if self.has_room(&state) && !cfg!(bug_room_not_told) {
                 ending.wakers.extend(state.room.notify_all());
             }
             // The one that is left may be who waits.
@@ -655,8 +656,8 @@ impl GroupCore {
     /// After what was idle has been destroyed: the rest goes to an adopter, or the group is over.
     pub(super) fn hand_over(self: &Arc<Self>, reason: &Reason) {
         let adopter = match &self.parent {
-            Some(parent) => parent.adopt(),
-            None => Adopted::by_nobody(),
+            Some(parent) if !cfg!(bug_left_to_nobody) => parent.adopt(),
+            _ => Adopted::by_nobody(),
         };
         let (ending, panics) = {
             let mut state = self.state.lock();
@@ -719,7 +720,8 @@ impl GroupCore {
         let kept = waker.clone();
         let (next, unused) = {
             let mut state = self.state.lock();
-            if let Some(member) = state.ready.pop_front() {
+            let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.ready.pop_front() };
+            if let Some(member) = ready {
                 (Next::Run(member), Some(kept))
             } else if state.phase == Phase::Ended {
                 state.drivers -= 1;
@@ -795,10 +797,11 @@ impl State {
     }
 
     fn start_waiting(&mut self, limit: usize) {
-        while self.started < limit {
+        while self.started < limit && !cfg!(bug_place_not_handed_on) {
             let Some((key, id)) = self.waiting.pop_front() else { return };
             // It may have been cancelled while it waited, and its place be somebody else's.
-            let Some(entry) = self.members.get_mut(key).filter(|entry| entry.id == Some(id)) else { continue };
+            let is_it = |entry: &&mut Entry| cfg!(bug_place_of_somebody_else) || entry.id == Some(id);
+            let Some(entry) = self.members.get_mut(key).filter(is_it) else { continue };
             let Some(member) = entry.member.clone() else { continue };
             entry.started = true;
             self.started += 1;

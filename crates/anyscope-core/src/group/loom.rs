@@ -411,6 +411,31 @@ fn a_child_over_the_limit_starts_when_another_has_ended() {
     });
 }
 
+/// The place of one that was cancelled while it was held back is the next one's, and still in the queue.
+#[test]
+fn whoever_has_the_place_of_one_that_was_cancelled_counts_once() {
+    model_bounded(1, || {
+        let (threads, one, other) = (Threads::new(), Gate::new(), Gate::new());
+        let root = open(&threads);
+        block_on(root.run(TaskGroup::<Threads>::builder().limit(2).run(async |g: &TaskGroup<Threads>| {
+            drop((g.spawn(one.passed()), g.spawn(other.passed())));
+            let held_back = g.spawn(pending::<()>());
+            held_back.cancel();
+            assert!(held_back.outcome().await.is_cancelled());
+            let next = g.spawn(ready(7));
+            one.open();
+            other.open();
+            assert_eq!(next.await, 7);
+            // Two at a time go on, or these would wait for ever.
+            let gate = Gate::new();
+            let opens = gate.clone();
+            drop(g.spawn(gate.passed()));
+            drop(g.spawn(async move { opens.open() }));
+        })));
+        threads.join();
+    });
+}
+
 #[test]
 fn a_driver_that_parked_is_handed_the_child_that_starts_late() {
     model_bounded(2, || {

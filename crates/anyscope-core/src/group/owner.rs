@@ -198,6 +198,8 @@ impl Drop for Owner {
         // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken
         // for, and be in the middle of ending them when this drop returns.
         let wakers = self.group.whole.mark_all(&reason).unwrap_or_default();
+        #[cfg(bug_woken_before_the_drop)]
+        let wakers = (wake_all(wakers), Vec::new()).1;
         Wreck { group: self.group.clone(), members, wakers, reason, held: None }.clear();
     }
 }

@@ -65,7 +65,13 @@ impl Barrier {
     /// Who is dropped before the barrier is full counts no more, and the others wait for somebody else instead. After
     /// that the round is over, and goes on without.
     pub fn wait(&self) -> WaitBarrier<'_> {
-        WaitBarrier { barrier: self, place: None, done: false }
+        WaitBarrier {
+            barrier: self,
+            place: None,
+            done: false,
+            #[cfg(bug_wait_not_sync)]
+            unshared: std::marker::PhantomData,
+        }
     }
 }
 
@@ -96,13 +102,15 @@ pub struct WaitBarrier<'a> {
     barrier: &'a Barrier,
     place: Option<usize>,
     done: bool,
+    #[cfg(bug_wait_not_sync)]
+    unshared: std::marker::PhantomData<std::cell::Cell<()>>,
 }
 
 impl Future for WaitBarrier<'_> {
     type Output = BarrierWaitResult;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
-        let Self { barrier, place, done } = &mut *self;
+        let Self { barrier, place, done, .. } = &mut *self;
         assert!(!*done, "a wait at a barrier was polled after it had ended");
         if place.is_none() {
             // Before it comes, and not after: one who leads and gives way could be dropped, and nobody would lead.

@@ -115,6 +115,10 @@ impl Condvar {
 
     /// Notifies all who wait.
     pub fn notify_all(&self) {
+        if cfg!(bug_notified_in_batches) {
+            let first = self.queue.lock().len().saturating_sub(32);
+            (0..first).for_each(|_| self.notify_one());
+        }
         let wakers = self.queue.lock().notify_where(|notice| {
             *notice = Notice::All;
             true
@@ -166,8 +170,11 @@ impl<'m, T> Future for WaitCondvar<'_, 'm, T> {
             Stage::Holding(_) => {
                 let waker = cx.waker().clone();
                 let Stage::Holding(guard) = mem::replace(stage, Stage::Done) else { unreachable!("it was just seen") };
+                let mutex = MutexGuard::source(&guard);
+                #[cfg(bug_unlocked_before_it_waits)]
+                let guard = drop(guard);
                 let key = condvar.queue.lock().push(Notice::All, waker);
-                *stage = Stage::Queued(key, MutexGuard::source(&guard));
+                *stage = Stage::Queued(key, mutex);
                 // Subtle: not before it is queued (invariant 1).
                 drop(guard);
                 observe::waits(|| Wait::Signal(NOTIFICATION));
@@ -206,7 +213,8 @@ impl<T> Drop for WaitCondvar<'_, '_, T> {
                 let (removed, next) = {
                     let mut queue = self.condvar.queue.lock();
                     let removed = queue.remove(key);
-                    let passes_on = matches!(removed, Removed::Notified(Notice::One));
+                    let passes_on =
+                        matches!(removed, Removed::Notified(Notice::One)) && !cfg!(bug_notification_lost_on_drop);
                     (removed, if passes_on { notify_front(&mut queue) } else { None })
                 };
                 wake_all(next);

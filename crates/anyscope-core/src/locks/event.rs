@@ -119,7 +119,7 @@ impl Future for WaitEvent<'_> {
         let waker = cx.waker().clone();
         let (poll, unused) = {
             let mut state = event.state.lock();
-            if state.set {
+            if state.set && !cfg!(bug_event_set_before_the_wait) {
                 (Poll::Ready(()), (Some(waker), state.queue.leave(place)))
             } else {
                 (Poll::Pending, (state.queue.wait(place, waker), None))

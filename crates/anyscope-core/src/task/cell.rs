@@ -79,6 +79,8 @@ pub(crate) fn destroy_in_place(cell: &Arc<dyn Member>, node: &Arc<Node>) {
     let reason = context::drop_reason_or(cell.task().location());
     // Subtle: marked, but not woken yet: a driver on another thread would take what it is woken for.
     let wakers = node.mark_all(&reason);
+    #[cfg(bug_child_of_a_starter_woken_before_the_drop)]
+    let wakers = wakers.map(|wakers| (wake_all(wakers), Vec::new()).1);
     context::dropping(&reason, || cell.clone().destroy(Doom::Cancelled));
     wake_all(wakers.into_iter().flatten());
 }
@@ -314,7 +316,7 @@ impl<T: Send + 'static> Cell<T> {
                 inner.stage = Stage::Ending;
                 return Back::End(work, End::RuntimeGone);
             }
-            Some(Doom::Cancelled) if !shielded => {
+            Some(Doom::Cancelled) if !shielded && !cfg!(bug_doom_unread) => {
                 inner.stage = Stage::Ending;
                 return Back::End(work, End::Cancelled);
             }
@@ -346,6 +348,8 @@ impl<T: Send + 'static> Cell<T> {
             }
             _ => None,
         };
+        #[cfg(bug_told_before_the_drop)]
+        let (future, _late) = ((), future);
         let panic = context::within(&mut frame, || match &reason {
             Some(reason) => context::dropping(reason, || guard::drop_caught(future)),
             None => guard::drop_caught(future),
@@ -370,6 +374,7 @@ impl<T: Send + 'static> Cell<T> {
             End::Value(value) => Outcome::Completed(value),
             End::Failed(reason) => Outcome::Cancelled(reason),
             End::Cancelled => Outcome::Cancelled(reason.unwrap_or_else(|| self.dropped())),
+            End::RuntimeGone if cfg!(bug_lost_runtime_panics) => Outcome::Panicked(Panic::new("the runtime is gone")),
             End::RuntimeGone => Outcome::RuntimeGone,
             End::Panicked(payload) => {
                 let panic = Panic::new(&guard::message(&payload));
@@ -389,10 +394,14 @@ impl<T: Send + 'static> Cell<T> {
         });
         // Subtle: the group fails before the outcome is there, so that whoever awaits the task inside the group finds
         // itself cancelled, and doesn't panic over it a second time.
+        #[cfg(bug_outcome_before_the_failure)]
+        let (panics, late) = (Vec::new(), panics);
         for payload in panics {
             self.group.panicked(payload, &self.task);
         }
         let (unwanted, joiner) = self.publish(outcome);
+        #[cfg(bug_outcome_before_the_failure)]
+        late.into_iter().for_each(|payload| self.group.panicked(payload, &self.task));
         if let Some(payload) = guard::drop_caught(unwanted) {
             self.group.panicked(payload, &self.task);
         }
@@ -442,7 +451,7 @@ impl<T: Send + 'static> Wake for Cell<T> {
                     true
                 }
                 Stage::Polling => {
-                    inner.stage = Stage::Woken;
+                    inner.stage = if cfg!(bug_wake_in_a_poll_lost) { Stage::Polling } else { Stage::Woken };
                     false
                 }
                 Stage::Queued | Stage::Woken | Stage::Ending | Stage::Done => false,
@@ -520,7 +529,11 @@ impl<T: Send + 'static> Joinable<T> for Cell<T> {
             );
             match inner.outcome.take() {
                 Some(outcome) => (Poll::Ready(outcome), (Some(waker), inner.joiner.take())),
-                None => (Poll::Pending, (inner.joiner.replace(waker), None)),
+                None => {
+                    #[cfg(bug_outcome_published_before_the_wait)]
+                    let mut inner = (drop(inner), self.inner.lock()).1;
+                    (Poll::Pending, (inner.joiner.replace(waker), None))
+                }
             }
         };
         drop(unused);
@@ -534,6 +547,10 @@ impl<T: Send + 'static> Joinable<T> for Cell<T> {
         if self.node.is_cancelled() {
             return false;
         }
+        if cfg!(bug_dropped_by_who_cancels) {
+            let work = self.inner.lock().work.take();
+            drop(work);
+        }
         self.node.cancel(&Reason::new(ReasonKind::Explicit, message, location))
     }
 
@@ -541,7 +558,7 @@ impl<T: Send + 'static> Joinable<T> for Cell<T> {
         let (outcome, joiner) = {
             let mut inner = self.inner.lock();
             inner.handle = false;
-            (inner.outcome.take(), inner.joiner.take())
+            (inner.outcome.take(), if cfg!(bug_joiner_kept) { None } else { inner.joiner.take() })
         };
         drop(joiner);
         outcome

@@ -7,18 +7,21 @@
 use anyscope_async_std::AsyncStd;
 use anyscope_core::locks::Event;
 use anyscope_core::{
-    CancelToken, Outcome, Runtime, Semaphore, TaskGroup, is_cancelled, run, sleep, task_group, timeout, unblock,
-    yield_now,
+    CancelToken, Limiter, Outcome, Runtime, Semaphore, TaskGroup, is_cancelled, run, sleep, task_group, timeout,
+    unblock, yield_now,
 };
 use anyscope_sim::Sim;
 use anyscope_smol::Smol;
 use anyscope_tests::toy::Toy;
 use anyscope_tokio::Tokio;
+use futures_lite::FutureExt;
+use std::any::Any;
 use std::cell::RefCell;
 use std::env;
+use std::fs;
 use std::future::{Future, pending};
-use std::panic::catch_unwind;
-use std::process::{Command, Output};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{self, Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -28,6 +31,9 @@ use std::time::Duration;
 
 const PART: &str = "ANYSCOPE_FAULT";
 const HOUR: Duration = Duration::from_secs(3600);
+/// The address space of a thread's stack in those processes, of which only what is used takes memory: so much that the
+/// system can refuse threads, and nothing else.
+const STACK: u64 = 1 << 30;
 
 /// Calls a generic function with each runtime: an array of names and what to call.
 macro_rules! on_each {
@@ -56,6 +62,8 @@ fn parts() -> Vec<Part> {
         ("nesting", on_each!(nesting)),
         ("forking", on_each!(forking)),
         ("at the end of a thread", on_each!(at_the_end_of_a_thread)),
+        ("no thread", on_each!(no_thread)),
+        ("no more threads", on_each!(no_more_threads)),
     ]
 }
 
@@ -66,7 +74,7 @@ fn inside() {
     thread::spawn(|| {
         thread::sleep(Duration::from_secs(60));
         eprintln!("it hung");
-        std::process::abort();
+        process::abort();
     });
     let (part, on) = told.split_once(" on ").expect("a part and a runtime");
     let (_, runtimes) = parts().into_iter().find(|(name, _)| *name == part).expect("a part");
@@ -81,6 +89,8 @@ fn each_in_a_process(part: &str) {
         let Output { status, stdout, stderr } = Command::new(env::current_exe().expect("the path of the tests"))
             .args(["faults::inside", "--exact", "--nocapture", "--test-threads=1"])
             .env(PART, format!("{part} on {name}"))
+            .env("RUST_MIN_STACK", STACK.to_string())
+            .envs((part == "no more threads").then_some(("BLOCKING_MAX_THREADS", "1")))
             .output()
             .expect("a process for the part");
         let (told, errors) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -113,7 +123,7 @@ async fn program<R: Runtime>() -> usize {
 const SUM: usize = 10;
 
 /// What a panic said.
-fn said(payload: &(dyn std::any::Any + Send)) -> String {
+fn said(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().cloned();
     text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -220,7 +230,7 @@ fn forking<R: Runtime>(runtime: fn() -> R) {
             });
             yield_now().await;
             match fork::fork().expect("another process") {
-                fork::Fork::Child => std::process::exit(7),
+                fork::Fork::Child => process::exit(7),
                 fork::Fork::Parent(child) => {
                     let status = fork::waitpid(child).expect("its child");
                     assert_eq!(status >> 8, 7, "the child ended with {status}");
@@ -304,18 +314,148 @@ fn at_the_end_of_a_thread<R: Runtime>(runtime: fn() -> R) {
     }
 }
 
+/// A job for which the system has no thread is refused, and leaves nothing behind; or it waits for one.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_may_have_no_thread_for_a_job() {
+    each_in_a_process("no thread");
+}
+
+/// The same where there is a thread already, which has other work: who doesn't wait for it any longer goes on. The pool
+/// of smol and async-std bears with it only where it doesn't try to grow, so it is told to have one thread.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_may_have_no_more_threads() {
+    each_in_a_process("no more threads");
+}
+
+/// What the system refuses from here on: more address space than a quarter of what a thread takes.
+fn refuse_threads() {
+    let status = fs::read_to_string("/proc/self/status").expect("what the process takes");
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB"));
+    let taken: u64 = kilobytes.expect("its address space").trim().parse().expect("a number");
+    limit(&(taken * 1024 + STACK / 4).to_string());
+    thread::Builder::new().spawn(|| {}).expect_err("the system had a thread");
+}
+
+fn allow_threads() {
+    limit("unlimited");
+}
+
+fn limit(bytes: &str) {
+    let status = Command::new("prlimit").arg(format!("--pid={}", process::id())).arg(format!("--as={bytes}:")).status();
+    assert!(status.expect("`prlimit` of util-linux").success());
+}
+
+/// How long all threads of the process have worked, in whatever the system counts.
+fn work() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("what the process did");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+    fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// Whether a job was told that it gets no thread.
+fn is_refusal(payload: &(dyn Any + Send)) -> bool {
+    let said = said(payload);
+    // The simulator drops the job, as a runtime does that goes away.
+    ["OS can't spawn", "failed to spawn thread", "a blocking job was not run"].iter().any(|text| said.contains(text))
+}
+
+fn no_thread<R: Runtime>(runtime: fn() -> R) {
+    let (begin, begun) = channel();
+    let over = Arc::new(AtomicUsize::new(0));
+    let seen = over.clone();
+    // The pool of smol and async-std tries again and again, on the thread that asked for the job. When it has done so
+    // for a while, there are threads again.
+    let relief = thread::spawn(move || {
+        begun.recv().expect("a job is about to be refused");
+        let before = work();
+        while work() < before + 30 && seen.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        allow_threads();
+    });
+    let ran = Arc::new(AtomicUsize::new(0));
+    let limiter = Limiter::new(1);
+    run(runtime(), async {
+        // The runtime has what it needs for itself.
+        assert_eq!(program::<R>().await, SUM);
+        refuse_threads();
+        begin.send(()).expect("the relief waits");
+        let job = ran.clone();
+        let job = unblock::<R, _, _>(move || job.fetch_add(1, Ordering::SeqCst)).limiter(&limiter);
+        let ended = AssertUnwindSafe(job).catch_unwind().await;
+        over.store(1, Ordering::SeqCst);
+        let refused = ended.is_err_and(|payload| {
+            assert!(is_refusal(&*payload), "{}", said(&*payload));
+            true
+        });
+        assert_eq!(limiter.statistics().available, 1, "a permit was lost");
+        relief.join().expect("there are threads again");
+        assert_eq!(unblock::<R, _, _>(|| 7).limiter(&limiter).await, 7);
+        assert_eq!(ran.load(Ordering::SeqCst), usize::from(!refused), "a refused job ran, or another didn't");
+    });
+}
+
+fn no_more_threads<R: Runtime>(runtime: fn() -> R) {
+    let (open, gate) = channel::<()>();
+    let ran = Arc::new(AtomicUsize::new(0));
+    let limiter = Limiter::new(2);
+    let runtime = runtime();
+    let keeps_threads = !["toy", "sim"].contains(&runtime.name());
+    let waits = run(runtime, async {
+        assert_eq!(program::<R>().await, SUM);
+        // A thread of a job that has just ended would make room for another, where the runtime keeps none.
+        if keeps_threads {
+            unblock::<R, _, _>(|| {}).await;
+        }
+        refuse_threads();
+        task_group::<R, _, _>(async |g| {
+            let (bound, at_work) = (limiter.clone(), Arc::new(Event::new()));
+            let (begun, refused) = (at_work.clone(), at_work.clone());
+            g.spawn(async move {
+                let job = unblock::<R, _, _>(move || {
+                    begun.set();
+                    gate.recv()
+                });
+                // A runtime with a thread for each job refuses this one too.
+                let _ = AssertUnwindSafe(job.limiter(&bound)).catch_unwind().await;
+                refused.set();
+            });
+            at_work.wait().await;
+            let job = ran.clone();
+            let job = unblock::<R, _, _>(move || job.fetch_add(1, Ordering::SeqCst)).limiter(&limiter);
+            let job = timeout::<R, _>(Duration::from_millis(10), job.abandon_on_cancel());
+            let waits = match AssertUnwindSafe(job).catch_unwind().await {
+                Ok(ended) => ended.is_err(),
+                Err(payload) => {
+                    assert!(is_refusal(&*payload), "{}", said(&*payload));
+                    false
+                }
+            };
+            drop(open);
+            waits
+        })
+        .await
+    });
+    assert_eq!(waits, keeps_threads);
+    // Who waited no longer went on, and the run has waited for the job.
+    assert_eq!(ran.load(Ordering::SeqCst), usize::from(waits));
+    assert_eq!(limiter.statistics().available, 2, "a permit was lost");
+}
+
 /// No clock of the wall's is read anywhere: setting it back or forth changes nothing.
 #[test]
 fn nobody_reads_the_clock_on_the_wall() {
     let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("the sources") {
+        for entry in fs::read_dir(folder).expect("the sources") {
             let path = entry.expect("the sources").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).expect("the sources");
+                let text = fs::read_to_string(&path).expect("the sources");
                 assert!(!text.contains("SystemTime"), "{}", path.display());
                 files += 1;
             }

@@ -65,7 +65,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Runs a job on the runtime's pool for blocking work.
     ///
     /// Promises: returns at once; a job once accepted runs, though nobody waits for it, unless the runtime goes away
-    /// before a thread was free for it, which drops the job.
+    /// before a thread was free for it, which drops the job. Where the system refuses a thread and no other will be
+    /// free, this panics, with the job dropped; whoever asked for it has the panic, and its permit is back.
     fn spawn_blocking(&self, job: Job);
 
     /// Runs a future on the calling thread until it ends, with the runtime's own context around it.

@@ -4,9 +4,9 @@
 
 use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
@@ -158,7 +158,22 @@ impl Runtime for Tokio {
     }
 
     fn spawn_blocking(&self, job: Job) {
-        self.handle().spawn_blocking(|| job.run());
+        let shared = Arc::new(Mutex::new(Some(job)));
+        let queued = shared.clone();
+        let spawned = catch_unwind(AssertUnwindSafe(|| {
+            self.handle().spawn_blocking(move || {
+                let job = taken(&queued);
+                job.map(Job::run);
+            })
+        }));
+        // Where the system has no thread, tokio panics, and leaves what it was given in its queue: there the job would
+        // keep its permit, and run after all when there is a thread. Where it is at work already, it was accepted.
+        if let Err(refusal) = spawned {
+            if let Some(job) = taken(&shared) {
+                drop(job);
+                resume_unwind(refusal);
+            }
+        }
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -175,6 +190,10 @@ impl Runtime for Tokio {
     fn is_budget_spent(&self) -> bool {
         !tokio::task::coop::has_budget_remaining()
     }
+}
+
+fn taken(job: &Mutex<Option<Job>>) -> Option<Job> {
+    job.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// A timer of tokio's.

@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
+
 use anyscope::sim::{CancelEverywhere, Points, Schedule, cancel_everywhere};
 use anyscope::sync::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock};
 use anyscope::{
-    CancelToken, Limiter, Semaphore, TaskGroup, TaskLocal, cancelled, channel, drained, gather, interval, is_cancelled,
-    now, race, race_ok, scope, shield, sleep, sleep_until, stopping, task_group, timeout, timeout_at, try_gather,
-    try_task_group, unblock, with_cleanup, yield_now,
+    CancelToken, Limiter, Semaphore, TaskGroup, TaskLocal, blocking, cancelled, channel, drained, gather, interval,
+    is_cancelled, now, race, race_ok, scope, shield, sleep, sleep_until, stopping, task_group, timeout, timeout_at,
+    try_gather, try_task_group, unblock, with_cleanup, yield_now,
 };
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -34,7 +36,7 @@ fn programs() -> Vec<Program> {
         ($($name:literal => $program:expr,)*) => { vec![$(($name, || Box::pin($program))),*] };
     }
     programs! {
-        "task_group, Task" => task_group(async |g| {
+        "task_group, TaskGroup::spawn" => task_group(async |g| {
             let one = g.spawn(async { yield_now().await; 1 });
             let two = g.spawn(async { sleep(MOMENT).await; 2 });
             assert_eq!(one.await + two.await, 3);
@@ -46,7 +48,7 @@ fn programs() -> Vec<Program> {
             }));
             task_group(async |g| drop(g.spawn(yield_now()))).await;
         }),
-        "Builder::limit" => TaskGroup::builder().limit(1).run(async |g| {
+        "Builder::run, Builder::limit" => TaskGroup::builder().limit(1).run(async |g| {
             for _ in 0..3 {
                 g.spawn(yield_now());
             }
@@ -59,6 +61,91 @@ fn programs() -> Vec<Program> {
             });
             let _: Result<(), _> = failed.await;
         },
+        "Builder::try_run, TryTaskGroup::spawn" => async {
+            let done = TaskGroup::builder().limit(1).try_run(async |g| {
+                let one = g.spawn(async { yield_now().await; Ok::<_, ()>(1) });
+                let two = g.spawn(async { sleep(MOMENT).await; Ok(2) });
+                Ok(one.await + two.await)
+            });
+            assert_eq!(done.await.ok(), Some(3));
+        },
+        "TryTaskGroup::spawn_service, TryTaskGroup::spawn_blocking, TryTaskGroup::room" => async {
+            let done = TaskGroup::builder().limit(1).try_run(async |g| {
+                let (sender, receiver) = channel(1);
+                g.spawn_service(async move { while receiver.recv().await.is_ok() {} Ok::<_, ()>(()) });
+                g.spawn(async move { let _ = sender.send(1).await; Ok(()) });
+                g.room().await;
+                Ok(g.spawn_blocking(|| Ok(7)).await)
+            });
+            assert_eq!(done.await.ok(), Some(7));
+        },
+        "TryTaskGroup::shutdown" => async {
+            let _ = try_task_group(async |g| {
+                g.spawn(async { stopping().await; yield_now().await; Ok::<_, ()>(()) });
+                g.spawn(async { sleep(LONG).await; Ok(()) });
+                yield_now().await;
+                g.shutdown(MOMENT).await;
+                Ok(())
+            })
+            .await;
+        },
+        "TaskBuilder::spawn, TaskBuilder::spawn_service, TaskBuilder::start, TaskBuilder::spawn_blocking" => task_group(async |g| {
+            let (sender, receiver) = channel(1);
+            g.task("service").spawn_service(async move { while receiver.recv().await.is_ok() {} });
+            let value = g.task("start").start(|started| async move { started.ready(7); yield_now().await; });
+            let child = g.task("child").spawn(async move { let _ = sender.send(1).await; });
+            let job = g.task("job").spawn_blocking(|| 7);
+            assert_eq!(value.await + job.await, 14);
+            child.await;
+        }),
+        "TryTaskBuilder::spawn, TryTaskBuilder::spawn_service, TryTaskBuilder::start, TryTaskBuilder::spawn_blocking" => async {
+            let done = try_task_group(async |g| {
+                let (sender, receiver) = channel(1);
+                g.task("service").spawn_service(async move { while receiver.recv().await.is_ok() {} Ok::<_, ()>(()) });
+                let value = g.task("start").start(|started| async move { started.ready(7); yield_now().await; Ok(()) });
+                let child = g.task("child").spawn(async move { let _ = sender.send(1).await; Ok(()) });
+                let job = g.task("job").spawn_blocking(|| Ok(7));
+                let sum = value.await? + job.await;
+                child.await;
+                Ok(sum)
+            });
+            assert_eq!(done.await.ok(), Some(14));
+        },
+        "GroupHandle::spawn, GroupHandle::spawn_service, GroupHandle::room, GroupHandle::shutdown" => task_group(async |g| {
+            let handle = g.handle();
+            g.spawn(async move {
+                let Ok(child) = handle.spawn(sleep(MOMENT)) else { return };
+                let _ = handle.spawn_service(sleep(LONG));
+                let _ = handle.spawn(async { stopping().await; yield_now().await });
+                handle.room().await;
+                child.await;
+                handle.shutdown(MOMENT).await;
+            });
+        }),
+        "TryGroupHandle::spawn, TryGroupHandle::spawn_service, TryGroupHandle::room, TryGroupHandle::shutdown" => async {
+            let _ = try_task_group(async |g| {
+                let handle = g.handle();
+                g.spawn(async move {
+                    let Ok(child) = handle.spawn(async { sleep(MOMENT).await; Ok::<_, ()>(()) }) else { return Ok(()) };
+                    let _ = handle.spawn_service(async { sleep(LONG).await; Ok(()) });
+                    let _ = handle.spawn(async { stopping().await; yield_now().await; Ok(()) });
+                    handle.room().await;
+                    child.await;
+                    handle.shutdown(MOMENT).await;
+                    Ok(())
+                });
+                Ok(())
+            })
+            .await;
+        },
+        "HandleTaskBuilder::spawn, HandleTaskBuilder::spawn_service" => task_group(async |g| {
+            let handle = g.handle();
+            g.spawn(async move {
+                let (sender, receiver) = channel(1);
+                let _ = handle.task("service").spawn_service(async move { while receiver.recv().await.is_ok() {} });
+                let _ = handle.task("child").spawn(async move { let _ = sender.send(1).await; });
+            });
+        }),
         "Task::outcome" => task_group(async |g| {
             let child = g.spawn(sleep(LONG));
             yield_now().await;
@@ -112,11 +199,18 @@ fn programs() -> Vec<Program> {
             g.spawn_service(async move { while receiver.recv().await.is_ok() {} });
             g.spawn(async move { let _ = sender.send(1).await; });
         }),
-        "KeyedGroup" => task_group(async |g| {
+        "KeyedGroup::spawn, KeyedGroup::vacant" => task_group(async |g| {
             let keyed = g.keyed();
             let _ = keyed.spawn("a", sleep(LONG));
             yield_now().await;
             let _ = keyed.spawn("a", yield_now());
+            keyed.vacant("a").await;
+        }),
+        "KeyedGroup::try_spawn" => task_group(async |g| {
+            let keyed = g.keyed();
+            let first = keyed.try_spawn("a", sleep(MOMENT));
+            assert!(keyed.try_spawn("a", yield_now()).is_err());
+            drop(first);
             keyed.vacant("a").await;
         }),
         "TaskGroup::spawn_blocking" => task_group(async |g| {
@@ -124,6 +218,7 @@ fn programs() -> Vec<Program> {
             assert_eq!(job.await, 7);
         }),
         "unblock" => async { assert_eq!(unblock(|| 7).await, 7) },
+        "blocking" => async { assert_eq!(blocking(|n: u32| n + 1)(6).await, 7) },
         "unblock, asking" => async {
             unblock(|| (0..10).take_while(|_| !is_cancelled()).count()).await;
         },
@@ -134,7 +229,7 @@ fn programs() -> Vec<Program> {
         "Unblock::abandon_on_cancel" => async {
             unblock(|| 7).abandon_on_cancel().await;
         },
-        "scope" => async {
+        "scope, Scope::spawn" => async {
             let text = String::from("borrowed");
             scope(|s| {
                 let text = &text;
@@ -146,6 +241,12 @@ fn programs() -> Vec<Program> {
             })
             .await;
         },
+        "ScopedTask::outcome" => scope(|s| async move {
+            let child = s.spawn(sleep(LONG));
+            yield_now().await;
+            child.cancel();
+            child.outcome().await;
+        }),
         "gather" => async { gather((0..4).map(|n| async move { yield_now().await; n })).await; },
         "gather, a tuple" => async { gather((yield_now(), sleep(MOMENT), ready(1))).await; },
         "Gather::limit" => async { gather((0..4).map(|_| sleep(MOMENT))).limit(2).await; },
@@ -166,6 +267,12 @@ fn programs() -> Vec<Program> {
         },
         "Gather::settled" => async { gather([1, 2].map(|n| async move { yield_now().await; n })).settled().await; },
         "Gather::within" => async { gather([MOMENT, LONG].map(sleep)).within(2 * MOMENT).await; },
+        "Gather::by" => async { gather([MOMENT, LONG].map(sleep)).by(now() + 2 * MOMENT).await; },
+        "Gather::on_progress" => async {
+            let mut finished = 0;
+            gather((0..3).map(|_| sleep(MOMENT))).limit(2).on_progress(|progress| finished = progress.finished).await;
+            assert_eq!(finished, 3);
+        },
         "try_gather" => async {
             let _ = try_gather([MOMENT, LONG].map(|time| async move { sleep(time).await; Err::<(), _>("no") })).await;
         },
@@ -221,6 +328,14 @@ fn programs() -> Vec<Program> {
                 let _ = portal.call(|| async { sleep(MOMENT).await });
             });
         }),
+        "Portal::spawn" => task_group(async |g| {
+            let portal = g.portal();
+            g.spawn(async move {
+                if let Ok(child) = portal.spawn(async { yield_now().await; 7 }) {
+                    assert_eq!(child.await, 7);
+                }
+            });
+        }),
         "TaskLocal::scope" => async { USER.scope(7, async { yield_now().await; assert_eq!(USER.get(), 7) }).await },
         "drained" => async { let _ = timeout(MOMENT, drained()).await; },
         "Semaphore::acquire" => contended(|semaphore| async move {
@@ -235,6 +350,11 @@ fn programs() -> Vec<Program> {
         }),
         "Semaphore::acquire_arc" => contended(|semaphore| async move {
             let permit = semaphore.acquire_arc().await.unwrap();
+            sleep(MOMENT).await;
+            drop(permit);
+        }),
+        "Semaphore::acquire_many_arc" => contended(|semaphore| async move {
+            let permit = semaphore.acquire_many_arc(2).await.unwrap();
             sleep(MOMENT).await;
             drop(permit);
         }),
@@ -283,7 +403,7 @@ fn programs() -> Vec<Program> {
                 g.spawn(async move { let mut value = mutex.lock_arc().await; yield_now().await; *value += 1 });
             }
         }),
-        "RwLock::read, write" => task_group(async |g| {
+        "RwLock::read, RwLock::write" => task_group(async |g| {
             let lock = Arc::new(RwLock::new(0));
             for n in 0..4 {
                 let lock = lock.clone();
@@ -294,6 +414,23 @@ fn programs() -> Vec<Program> {
                         drop(value);
                     } else {
                         let mut value = lock.write().await;
+                        yield_now().await;
+                        *value += 1;
+                    }
+                });
+            }
+        }),
+        "RwLock::read_arc, RwLock::write_arc" => task_group(async |g| {
+            let lock = Arc::new(RwLock::new(0));
+            for n in 0..4 {
+                let lock = lock.clone();
+                g.spawn(async move {
+                    if n % 2 == 0 {
+                        let value = lock.read_arc().await;
+                        yield_now().await;
+                        drop(value);
+                    } else {
+                        let mut value = lock.write_arc().await;
                         yield_now().await;
                         *value += 1;
                     }
@@ -313,6 +450,31 @@ fn programs() -> Vec<Program> {
                 let cell = cell.clone();
                 g.spawn(async move { cell.get_or_init(async || { yield_now().await; 7 }).await; });
             }
+        }),
+        "OnceCell::get_or_try_init" => task_group(async |g| {
+            let cell = Arc::new(OnceCell::new());
+            for n in 0..2 {
+                let cell = cell.clone();
+                g.spawn(async move {
+                    let made = cell.get_or_try_init(async || { yield_now().await; if n == 0 { Err(()) } else { Ok(7) } });
+                    let _ = made.await;
+                });
+            }
+        }),
+        "Condvar::wait" => task_group(async |g| {
+            let shared = Arc::new((Mutex::new(false), Condvar::new()));
+            let waiting = shared.clone();
+            g.spawn(async move {
+                let (mutex, condvar) = &*waiting;
+                let mut set = mutex.lock().await;
+                while !*set {
+                    set = condvar.wait(set).await;
+                }
+            });
+            yield_now().await;
+            let (mutex, condvar) = &*shared;
+            *mutex.lock().await = true;
+            condvar.notify_one();
         }),
         "Condvar::wait_while" => task_group(async |g| {
             let shared = Arc::new((Mutex::new(false), Condvar::new()));
@@ -354,6 +516,12 @@ fn contended<F: Future<Output = ()> + Send + 'static>(
             g.spawn(use_it(semaphore.clone()));
         }
     })
+}
+
+/// A new async item is interrupted everywhere too.
+#[test]
+fn every_public_async_item_has_a_program() {
+    api::assert_covers(&programs().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
 }
 
 fn table(schedule: Option<&Schedule>) -> Vec<(&'static str, Points)> {

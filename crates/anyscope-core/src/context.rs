@@ -300,10 +300,30 @@ pub(crate) fn locate_dyn<R: Runtime>(call: &'static Location<'static>) -> DynRun
     }
 }
 
-/// Whether a scope around the caller is to have its turn before the caller's: it is cancelled, or past its deadline.
-fn interrupted_around<R: Runtime>() -> bool {
-    scope().is_some_and(|scope| scope.is_cancelled_above())
-        || deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at))
+/// How things stand around the caller.
+enum Around {
+    /// Nothing interrupts it.
+    Quiet,
+    /// A pass has marked what is above, and isn't down at the scope around yet: it will be in a moment.
+    OnItsWay,
+    /// The scope around is cancelled, or past its deadline, and is to have its turn before the caller.
+    Interrupted,
+}
+
+fn around<R: Runtime>() -> Around {
+    let scope = scope();
+    // Subtle: from above, and then here. A pass comes the other way: one that is seen above and not here may have come
+    // here since, but one that is seen here is seen by the scope around too.
+    let above = scope.as_ref().is_some_and(|scope| scope.is_cancelled_above());
+    if scope.is_some_and(|scope| scope.is_cancelled()) {
+        Around::Interrupted
+    } else if above {
+        Around::OnItsWay
+    } else if deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at)) {
+        Around::Interrupted
+    } else {
+        Around::Quiet
+    }
 }
 
 /// Gives way, once it is known, to a scope around that is interrupted too, so that the outermost reports.
@@ -326,7 +346,7 @@ impl Deferral {
     pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
         let up = find(|frame| frame.shields.clone().filter(|shields| shields.is_up()));
         match up {
-            Some(shields) if interrupted_around::<R>() => {
+            Some(shields) if !matches!(around::<R>(), Around::Quiet) => {
                 // Woken, should there be nobody around who can act.
                 shields.wait(cx);
                 true
@@ -347,13 +367,12 @@ impl Deferral {
 
     /// Whether to return `Pending` now.
     pub(crate) fn defers<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        // A pass that has marked what is above, and isn't down at the scope around yet, will be in a moment.
-        let is_on_its_way = scope().is_some_and(|scope| !scope.is_cancelled() && scope.is_cancelled_above());
-        if !is_on_its_way {
-            if self.deferred || !interrupted_around::<R>() {
-                return false;
-            }
-            self.deferred = true;
+        match around::<R>() {
+            Around::Quiet => return false,
+            // Only a scope that sees the request itself can have had its turn before the next poll.
+            Around::OnItsWay => {}
+            Around::Interrupted if self.deferred => return false,
+            Around::Interrupted => self.deferred = true,
         }
         cx.waker().wake_by_ref();
         true
@@ -409,7 +428,7 @@ impl Shielded {
     /// Ends it inside of a poll, and leaves a mark for the next with whoever is waiting to interrupt.
     pub(crate) fn end<R: Runtime>(self) {
         drop(self);
-        if !interrupted_around::<R>() {
+        if matches!(around::<R>(), Around::Quiet) {
             return;
         }
         let now = try_locate::<R>().map(|runtime| runtime.now());

@@ -3,6 +3,7 @@ use crate::cancel::CancelToken;
 use crate::models::{Threads, block_on, poll_once, scenario, thread};
 use std::future::pending;
 use std::pin::pin;
+use std::task::Poll;
 
 type Token = CancelToken<Threads>;
 
@@ -58,5 +59,38 @@ fn a_request_reaches_all_that_grows_and_goes_meanwhile() {
         assert_eq!(message(&limb).as_deref(), Some(if limb_first { "limb" } else { "root" }));
         assert!(left.iter().flatten().all(|token| message(token) == message(&limb)));
         assert!(limb.child().is_cancelled());
+    });
+}
+
+/// Work under a token, under another, and under a third that nobody cancels. The inner one is cancelled, then the outer
+/// one: where that had happened before a poll, the inner one doesn't claim it in that poll, however far the request has
+/// come by then.
+#[test]
+fn the_outermost_of_two_tokens_reports() {
+    scenario(|| {
+        let (around, outer, inner) = (Token::new(), Token::new(), Token::new());
+        let mut work = pin!(around.run(outer.run(inner.run(pending::<()>()))));
+        assert!(poll_once(&mut work).is_pending());
+        let cancelling = {
+            let (outer, inner) = (outer.clone(), inner.clone());
+            thread::spawn(move || {
+                inner.cancel_with("inner");
+                outer.cancel_with("outer");
+            })
+        };
+        let cut = loop {
+            let outer_first = outer.is_cancelled();
+            match poll_once(&mut work) {
+                Poll::Pending => thread::yield_now(),
+                Poll::Ready(Ok(Ok(by_inner))) => {
+                    assert!(!outer_first, "the inner one reported, though the outer one was cancelled before");
+                    break by_inner.expect_err("it never ends");
+                }
+                Poll::Ready(Ok(Err(by_outer))) => break by_outer,
+                Poll::Ready(Err(_)) => panic!("nobody cancels what is around"),
+            }
+        };
+        assert!(["inner", "outer"].map(Some).contains(&cut.reason().message()));
+        cancelling.join().unwrap();
     });
 }

@@ -162,8 +162,11 @@ impl Runtime for Tokio {
         let queued = shared.clone();
         let spawned = catch_unwind(AssertUnwindSafe(|| {
             self.handle().spawn_blocking(move || {
+                // Taken first, and then run, so that the lock is free meanwhile.
                 let job = taken(&queued);
-                job.map(Job::run);
+                if let Some(job) = job {
+                    job.run();
+                }
             })
         }));
         // Where the system has no thread, tokio panics, and leaves what it was given in its queue: there the job would

@@ -4,16 +4,16 @@
 use crate::runtime::Toy;
 use crate::support::{
     Census, Gate, Hostile, Wakes, caught, on_thread, poll_once, poll_with, polled, said, settled, start_thread,
-    surviving, turns, until,
+    surviving, turns, until, without_keeping,
 };
 use crate::waits::{Give, Wait, Waiting, waits, works};
 use anyscope_core::channel::bounded;
 use anyscope_core::locks::{Barrier, Event, Mutex, RwLock};
 use anyscope_core::observe::Observer;
 use anyscope_core::{
-    CancelToken, Driver, Job, Limiter, MissedTicks, Outcome, Runtime, RuntimeError, Semaphore, Task, TaskGroup, gather,
-    interval, now, race, run, scope, shield, sleep, sleep_until, task_group, timeout, try_task_group, unblock,
-    with_cleanup, yield_now,
+    CancelToken, Driver, DynRuntime, Job, Limiter, MissedTicks, Outcome, Runtime, RuntimeError, Semaphore, Task,
+    TaskGroup, gather, interval, now, race, run, scope, shield, sleep, sleep_until, task_group, timeout,
+    try_task_group, unblock, with_cleanup, yield_now,
 };
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -800,6 +800,10 @@ impl<R: Runtime> Runtime for Refusing<R> {
 
     fn detect() -> Option<Self> {
         None
+    }
+
+    fn into_dyn(self) -> DynRuntime {
+        DynRuntime::new(Self(without_keeping(self.0)))
     }
 
     fn spawn(&self, driver: Driver) {

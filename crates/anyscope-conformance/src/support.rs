@@ -1,6 +1,7 @@
 //! What the checks are made of: a census of what is alive, gates that the check opens, wakers that count.
 
 use anyscope_core::observe::{Observer, Outside, outside};
+use anyscope_core::{DynRuntime, Runtime};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -312,12 +313,18 @@ impl Control {
     }
 }
 
+/// The runtime as groups have it: a handle that doesn't keep it alive, where it is one that can be lost.
+pub(crate) fn without_keeping<R: Runtime>(runtime: R) -> R {
+    let kept = runtime.clone();
+    R::from_dyn(&runtime.into_dyn()).unwrap_or(kept)
+}
+
 /// A runtime that polls the children of a group one at a time: while one is being polled, the polls of all others have
 /// returned. So a check can say that a child is idle, and not in the last moments of a poll.
 #[derive(Clone)]
 pub(crate) struct OneAtATime<R>(pub(crate) R);
 
-impl<R: anyscope_core::Runtime> anyscope_core::Runtime for OneAtATime<R> {
+impl<R: Runtime> Runtime for OneAtATime<R> {
     type Sleep = R::Sleep;
 
     const REMEDY: &'static str = R::REMEDY;
@@ -328,6 +335,10 @@ impl<R: anyscope_core::Runtime> anyscope_core::Runtime for OneAtATime<R> {
 
     fn detect() -> Option<Self> {
         R::detect().map(Self)
+    }
+
+    fn into_dyn(self) -> DynRuntime {
+        DynRuntime::new(Self(without_keeping(self.0)))
     }
 
     fn spawn(&self, driver: anyscope_core::Driver) {

@@ -138,6 +138,20 @@ fn programs() -> Vec<Program> {
             })
             .await;
         },
+        "a task of a TryGroupHandle by name" => async {
+            let _ = try_task_group(async |g| {
+                let handle = g.handle();
+                g.spawn(async move {
+                    let (sender, receiver) = channel(1);
+                    let service = async move { while receiver.recv().await.is_ok() {} Ok::<_, ()>(()) };
+                    let _ = handle.task("service").spawn_service(service);
+                    let _ = handle.task("child").spawn(async move { let _ = sender.send(1).await; Ok(()) });
+                    Ok(())
+                });
+                Ok(())
+            })
+            .await;
+        },
         "HandleTaskBuilder::spawn, HandleTaskBuilder::spawn_service" => task_group(async |g| {
             let handle = g.handle();
             g.spawn(async move {

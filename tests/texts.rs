@@ -8,8 +8,8 @@ use anyscope::sync::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock};
 use anyscope::{
     AccessError, CancelToken, CleanupError, Closed, Elapsed, Failure, GroupError, Limiter, Outcome, Reason, ReasonKind,
     Semaphore, Started, TaskGroup, TaskLocal, TrySpawnError, blocking_scope, cancelled, channel, drained, gather,
-    interval, race, race_ok, run, scope, shield, stopping, task_group, timeout, try_task_group, unblock, with_cleanup,
-    yield_now,
+    interval, race, race_ok, run, scope, shield, sleep, stopping, task_group, timeout, try_task_group, unblock,
+    with_cleanup, yield_now,
 };
 use anyscope_core::observe::{self, Event as Told, Observer};
 use anyscope_core::{DynRuntime, Runtime, RuntimeError};
@@ -375,6 +375,9 @@ fn everything_can_be_shown() {
         shown(&token.child().drop_guard(), "DropGuard");
         watched(cancelled(), "AmbientCancelled");
         watched(shield(HOUR, ready(1)), "Shield");
+        watched(timeout(HOUR, pending::<()>()), "Timeout");
+        watched(sleep(HOUR), "Sleep");
+        watched(CancelToken::new().run(pending::<()>()), "RunUnderToken");
         watched(with_cleanup(ready(Ok::<_, ()>(1)), async {}, HOUR), "WithCleanup");
         watched(USER.scope(1, ready(1)), "WithLocal");
         shown(&USER, "TaskLocal");
@@ -411,6 +414,7 @@ fn groups_can_be_shown() {
             let keyed = g.keyed::<u8>();
             shown(&keyed.clone(), "KeyedGroup");
             shown(&g.portal(), "Portal");
+            shown(&g.task("b"), "TaskBuilder");
             shown(&g.shutdown(HOUR), "Shutdown");
             let task = g.task("b").spawn(async { 1 });
             shown(&task, "Task");

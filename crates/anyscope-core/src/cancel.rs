@@ -335,6 +335,12 @@ pin_project! {
     }
 }
 
+impl<F, R: Runtime> fmt::Debug for RunUnderToken<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunUnderToken").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
 impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
     type Output = Result<F::Output, Cancelled>;
 

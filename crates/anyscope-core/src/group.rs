@@ -484,6 +484,12 @@ pub struct TaskBuilder<'g, R> {
     name: Option<Cow<'static, str>>,
 }
 
+impl<R> fmt::Debug for TaskBuilder<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskBuilder").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl<R> TaskBuilder<'_, R> {
     /// Starts the child. See [`TaskGroup::spawn`].
     #[track_caller]

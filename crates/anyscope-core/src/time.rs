@@ -202,6 +202,12 @@ pin_project! {
     }
 }
 
+impl<F, R: Runtime> fmt::Debug for Timeout<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").field("due", &self.due).finish_non_exhaustive()
+    }
+}
+
 impl<F: Future, R: Runtime> Timeout<F, R> {
     #[track_caller]
     fn new(due: Due, future: F) -> Self {
@@ -315,6 +321,12 @@ pin_project! {
         due: Due,
         #[pin]
         alarm: Alarm<R>,
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Sleep<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("due", &self.due).finish_non_exhaustive()
     }
 }
 

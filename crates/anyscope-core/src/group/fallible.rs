@@ -307,6 +307,12 @@ pub struct TryTaskBuilder<'g, E, R> {
     name: Option<Cow<'static, str>>,
 }
 
+impl<E, R> fmt::Debug for TryTaskBuilder<'_, E, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryTaskBuilder").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl<E: Send + 'static, R> TryTaskBuilder<'_, E, R> {
     /// Starts the child. See [`TryTaskGroup::spawn`].
     #[track_caller]

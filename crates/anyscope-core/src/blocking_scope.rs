@@ -1,7 +1,8 @@
 //! [`blocking_scope`]: children that borrow and run in parallel, while the calling thread waits.
 //!
 //! Borrowed work can't be handed to a runtime without unsafe code, as a runtime's tasks own what they use. So the children
-//! are polled by threads that live as long as the call (`std::thread::scope`), each inside of the runtime's own context.
+//! are polled by threads that live as long as the call (`std::thread::scope`), each inside of the runtime's own context. Where
+//! threads take turns, the calling thread polls them instead, after the body.
 //!
 //! # States of a child
 //!
@@ -44,7 +45,8 @@ use std::thread;
 /// the runtime's context: timers, blocking jobs and the rest of this crate work in them. The calling thread does nothing
 /// but run `body` and wait: from async code, call it inside of [`unblock`](crate::unblock). On a runtime that makes progress
 /// only while this very thread polls it, as tokio's current-thread one does inside of its own tasks, a child that waits for
-/// a timer or for another task hangs **for ever**.
+/// a timer or for another task hangs **for ever**. On the simulator, where one thread runs at a time, the children run on the
+/// calling thread, once `body` has returned: a body that waits for one of them waits for ever.
 ///
 /// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
 /// they are dropped.

@@ -261,7 +261,7 @@ impl<K: Hash + Eq, R> KeyedGroup<K, R> {
         self.len() == 0
     }
 
-    /// Returns the keys that are taken, the one that was taken first at the front.
+    /// Returns the keys that are taken, the one whose first task was spawned first at the front.
     #[must_use]
     pub fn keys(&self) -> Vec<K>
     where

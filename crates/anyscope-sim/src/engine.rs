@@ -44,6 +44,11 @@ pub(crate) fn part_in(shared: &Shared) -> Option<Id> {
     AROUND.try_with(part).ok().flatten()
 }
 
+/// Whether a seat is the calling thread's own, further out: it can be polled when those inside of it are through.
+fn is_below(shared: &Shared, id: Id) -> bool {
+    AROUND.with_borrow(|around| around.iter().any(|(sim, part)| ptr::eq(&*sim.shared, shared) && *part == id))
+}
+
 /// Tells whoever waits that there is something new, unless the caller has the turn: then it looks for itself.
 pub(crate) fn tell_idle(shared: &Shared) {
     let has_the_turn = part_in(shared).is_some_and(|id| shared.lock().turn == Some(id));
@@ -242,6 +247,8 @@ impl Seat {
                             return Act::Drive(id, driver);
                         }
                     }
+                    // It stays running, and polls itself then.
+                    Some(Kind::Seat(_)) if is_below(&shared, id) => {}
                     Some(Kind::Seat(_)) => {
                         state.hand_to(id);
                         shared.changed.notify_all();
@@ -331,6 +338,14 @@ impl Drop for Seat {
             if state.turn == Some(self.id) {
                 state.turn = self.outer;
             }
+            // What is around it on this thread has the turn no more than it had.
+            let aside = state.actors.get(&self.id).is_some_and(|seat| seat.aside);
+            if let Some(outer) = self.outer.filter(|_| aside) {
+                if let Some(actor) = state.actors.get_mut(&outer).filter(|outer| !outer.aside) {
+                    actor.aside = true;
+                    state.outside += 1;
+                }
+            }
             let left = state.remove(self.id);
             // A failure has been told to whoever is there; the next run begins anew.
             if state.seats() == 0 {
@@ -411,8 +426,10 @@ pub(crate) fn release(shared: &Arc<Shared>, stall: &Stall) {
         if (Stall { turn: state.turn, turns: state.turns, steps: state.steps }) != *stall || state.gone {
             return;
         }
-        if let Some(turn) = stall.turn {
-            state.set_aside(turn);
+        match stall.turn {
+            Some(turn) => state.set_aside(turn),
+            // Somebody who is to take it may only be slow.
+            None => state.set_aside += 1,
         }
         let Some(id) = state.take_ready_job() else { return };
         state.hand_to(id);

@@ -1,6 +1,8 @@
 //! [`explore`]: one program, many interleavings; and a failure made small.
 
 use crate::choice::{Decision, Schedule};
+use crate::report::LIVELOCK;
+use crate::scheduler::STEPS;
 use crate::{Sim, quiet};
 use anyscope_core::run;
 use std::any::Any;
@@ -88,6 +90,7 @@ pub struct Explore {
     limit: usize,
     open: bool,
     lenient: bool,
+    steps: u64,
 }
 
 impl Default for Explore {
@@ -99,7 +102,7 @@ impl Default for Explore {
 impl Explore {
     /// With 1,000 seeds.
     pub fn new() -> Self {
-        Self { seeds: None, bound: None, limit: 100_000, open: false, lenient: false }
+        Self { seeds: None, bound: None, limit: 100_000, open: false, lenient: false, steps: STEPS }
     }
 
     /// With these seeds.
@@ -133,6 +136,12 @@ impl Explore {
         self
     }
 
+    /// On simulators to which so many [steps](Sim::steps) in a row are a livelock.
+    pub fn steps(mut self, limit: u64) -> Self {
+        self.steps = limit;
+        self
+    }
+
     /// Runs the program. See [`explore`].
     ///
     /// # Panics
@@ -156,6 +165,7 @@ impl Explore {
 
     /// A simulator, set up as it was asked for.
     fn set(&self, sim: Sim) -> Sim {
+        let sim = sim.steps(self.steps);
         let sim = if self.open { sim.open() } else { sim };
         if self.lenient { sim.lenient() } else { sim }
     }
@@ -193,6 +203,12 @@ impl Explore {
 
     /// Looks for a shorter schedule that fails too, says how to have it again, and fails in the same way.
     fn fail<F: Future>(&self, how: &str, schedule: Schedule, payload: Payload, program: &impl Fn() -> F) -> ! {
+        let is_livelock = payload.downcast_ref::<String>().is_some_and(|report| report.starts_with(LIVELOCK));
+        if is_livelock {
+            // One run of it takes seconds, and its decisions fill pages: the report has the seed.
+            eprintln!("anyscope-sim: failed with {how}");
+            resume_unwind(payload);
+        }
         let decisions = schedule.deviations.len();
         let shortest = shrink(schedule, |schedule| attempt(&self.set(Sim::replay(schedule)), program).is_err());
         eprintln!(

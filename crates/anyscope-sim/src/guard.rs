@@ -52,7 +52,10 @@ fn go_round() {
     let mut seen: Vec<Seen> = Vec::new();
     loop {
         thread::sleep(ROUND);
-        let watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Each seat has its simulator watched, and a stall has to last from one round to the next.
+        watched.sort_by_key(|simulator| simulator.as_ptr().addr());
+        watched.dedup_by(|one, other| one.ptr_eq(other));
         seen.retain(|seen| watched.iter().any(|other| other.ptr_eq(&seen.shared)));
         for simulator in watched {
             let Some(shared) = simulator.upgrade() else { continue };

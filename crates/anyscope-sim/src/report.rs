@@ -28,9 +28,12 @@ pub(crate) fn deadlock(shared: &Shared, state: &State) -> String {
     report
 }
 
+/// What the report of a livelock begins with.
+pub(crate) const LIVELOCK: &str = "livelock";
+
 /// Somebody always goes on, and no timer strikes.
 pub(crate) fn livelock(shared: &Shared, state: &State) -> String {
-    let mut report = format!("livelock: {} steps in a row, and no timer has struck\n", shared.settings.steps);
+    let mut report = format!("{LIVELOCK}: {} steps in a row, and no timer has struck\n", shared.settings.steps);
     report.push_str(&tree(shared, state));
     report.push_str(&replay(state));
     report

@@ -49,8 +49,10 @@ pub(crate) type Id = u64;
 const LOOK: Duration = Duration::from_micros(1);
 
 /// How many polls in a row take no time. After that each takes a microsecond, so that a loop which waits for nothing but
-/// the clock comes to its end.
+/// the clock comes to its end; and from the millionth on another one for each thousand, so that it does before it counts
+/// as a livelock.
 const TIRELESS: u32 = 1_000;
+const TIRED: u32 = 1_000_000;
 const POLL: Duration = Duration::from_micros(1);
 
 /// How many steps in a row without a timer are a livelock, unless it is set.
@@ -388,7 +390,10 @@ impl State {
         if let Some((_, strike)) = self.strike.take_if(|(at, _)| *at <= self.steps) {
             return Next::Strike(strike);
         }
-        if self.steps - self.struck_at >= self.steps_allowed {
+        if self.outside > 0 || foreign {
+            // Whatever they wait for may be on its way.
+            self.struck_at = self.steps;
+        } else if self.steps - self.struck_at >= self.steps_allowed {
             return Next::Livelock;
         }
         while let Some((id, _)) = self.asking.front().filter(|(_, asked_at)| *asked_at != self.progress).copied() {
@@ -396,10 +401,9 @@ impl State {
             self.ready.push_back(id);
         }
         if !self.ready.is_empty() {
-            if self.busy < TIRELESS {
-                self.busy += 1;
-            } else {
-                self.set_now(self.now + POLL);
+            self.busy = self.busy.saturating_add(1);
+            if self.busy > TIRELESS {
+                self.set_now(self.now + POLL * (1 + self.busy.saturating_sub(TIRED) / 1_000));
                 if let Some(at) = self.first_timer().filter(|at| *at <= self.now) {
                     return self.fire(at);
                 }
@@ -510,6 +514,7 @@ impl State {
     pub(crate) fn advance(&mut self, duration: Duration) -> Vec<Waker> {
         self.set_now(self.now.checked_add(duration).unwrap_or(self.now));
         self.happened();
+        self.struck_at = self.steps;
         self.take_due(self.now)
     }
 
@@ -518,7 +523,13 @@ impl State {
         let could = |(id, actor): &(&Id, &Actor)| {
             matches!(actor.kind, Kind::Job(..)) && (actor.stage == Stage::Ready || self.chosen == Some(**id))
         };
-        self.actors.iter().find(could).map(|(id, _)| *id)
+        let queued = self.ready.iter().chain(self.asking.iter().map(|(id, _)| id));
+        self.chosen
+            .iter()
+            .chain(queued)
+            .filter_map(|id| Some((id, self.actors.get(id)?)))
+            .find(could)
+            .map(|(id, _)| *id)
     }
 
     pub(crate) fn has_ready_job(&self) -> bool {

@@ -4,13 +4,14 @@
 
 use anyscope_core::locks::Mutex;
 use anyscope_core::{
-    Outcome, Semaphore, TaskGroup, blocking_scope, channel, interval, is_cancelled, now, run, shield, sleep,
+    Outcome, Semaphore, TaskGroup, blocking_scope, channel, interval, is_cancelled, now, remaining, run, shield, sleep,
     sleep_until, task_group, timeout, unblock, yield_now,
 };
 use anyscope_sim::{CancelEverywhere, Explore, Fault, Schedule, Sim, Trace, explore};
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::task::Poll;
@@ -507,26 +508,154 @@ fn a_run_after_a_livelock_begins_anew() {
 
 #[test]
 fn a_task_that_blocks_its_thread_on_a_job_gets_what_it_waits_for() {
-    run(Sim::seed(1), async {
-        task_group::<Sim, _, _>(async |g| {
+    for seed in 0..8 {
+        run(Sim::seed(seed), async {
             let (sender, receiver) = std::sync::mpsc::channel();
-            // The first has begun and waits for its turn, the second hasn't begun.
             let (begun, has_begun) = channel(1);
             let asking = sender.clone();
-            g.spawn_blocking(move || {
+            let first = unblock::<Sim, _, _>(move || {
                 begun.try_send(()).unwrap();
                 assert!(!is_cancelled());
                 asking.send(1).unwrap();
             });
+            let second = unblock::<Sim, _, _>(move || sender.send(2).unwrap());
+            let (mut first, mut second) = (pin!(first), pin!(second));
+            // Both are handed over; the first has begun, and waits for its turn.
+            poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await;
             has_begun.recv().await.unwrap();
-            g.spawn_blocking(move || sender.send(2).unwrap());
-            g.spawn(async move {
-                let both = [receiver.recv().unwrap(), receiver.recv().unwrap()];
-                assert_eq!(both.iter().sum::<i32>(), 3);
+            poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx).is_pending())).await;
+            assert_eq!(receiver.recv().unwrap() + receiver.recv().unwrap(), 3);
+            first.await;
+            second.await;
+        });
+    }
+}
+
+#[test]
+fn a_blocking_scope_may_sleep_in_something_else() {
+    run(Sim::seed(1), async {
+        let job = unblock::<Sim, _, _>(|| {
+            blocking_scope::<Sim, _, _>(|s| drop(s.spawn(async { thread::sleep(Duration::from_millis(10)) })));
+            // It is on the way still, and nobody holds that for a deadlock.
+            thread::sleep(Duration::from_millis(10));
+            7
+        });
+        assert_eq!(job.await, 7);
+    });
+}
+
+#[test]
+fn a_blocking_scope_in_a_task_passes_virtual_time() {
+    let sim = Sim::seed(1);
+    run(sim.clone(), async {
+        task_group::<Sim, _, _>(async |g| {
+            g.spawn(async {
+                blocking_scope::<Sim, _, _>(|s| drop(s.spawn(sleep::<Sim>(HOUR))));
             });
+            yield_now().await;
         })
         .await;
     });
+    assert_eq!(sim.elapsed(), HOUR);
+}
+
+#[test]
+fn jobs_beside_a_blocking_scope_have_their_turns_by_the_seed() {
+    let play = |seed| {
+        let order = Arc::new(StdMutex::new(Vec::new()));
+        run(Sim::seed(seed), async {
+            task_group::<Sim, _, _>(async |g| {
+                let own = order.clone();
+                g.spawn_blocking(move || {
+                    blocking_scope::<Sim, _, _>(|s| {
+                        drop(s.spawn(async {
+                            for n in 0..10 {
+                                own.lock().unwrap().push((0, n));
+                                yield_now().await;
+                            }
+                        }));
+                    });
+                });
+                for job in 1..3 {
+                    let order = order.clone();
+                    g.spawn_blocking(move || {
+                        for n in 0..10 {
+                            order.lock().unwrap().push((job, n));
+                            assert!(!is_cancelled());
+                        }
+                    });
+                }
+            })
+            .await;
+        });
+        Arc::into_inner(order).unwrap().into_inner().unwrap()
+    };
+    for seed in 0..5 {
+        let first = play(seed);
+        for _ in 0..5 {
+            assert_eq!(play(seed), first, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_long_wait_for_the_clock_is_no_livelock() {
+    run(Sim::seed(1), async {
+        let at = now::<Sim>() + Duration::from_secs(60);
+        while now::<Sim>() < at {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn who_asks_while_something_is_at_work_outside_is_in_no_livelock() {
+    let sim = Sim::seed(1).steps(10_000);
+    let outside = sim.outside();
+    let through = Arc::new(AtomicUsize::new(0));
+    let thread = thread::spawn({
+        let through = through.clone();
+        move || {
+            thread::sleep(Duration::from_millis(100));
+            through.store(1, Ordering::SeqCst);
+            drop(outside);
+        }
+    });
+    run(sim, async {
+        while through.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
+    });
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_program_that_looks_at_its_deadline_is_interrupted_everywhere() {
+    let points = CancelEverywhere::new().faults([Fault::Deadline]).run(
+        || (),
+        |()| async {
+            // Only who has much time left takes it.
+            if remaining::<Sim>().is_none_or(|left| left > 2 * HOUR) {
+                sleep::<Sim>(HOUR).await;
+            }
+            sleep::<Sim>(HOUR).await;
+        },
+        |(), _| {},
+    );
+    assert!(points.runs() > 0);
+}
+
+#[test]
+fn a_livelock_is_told_by_an_exploration() {
+    let told = catch_unwind(|| {
+        Explore::new().seeds(0..3).steps(10_000).run(|| async {
+            loop {
+                yield_now().await;
+            }
+        })
+    });
+    let told = told.expect_err("it never ends").downcast::<String>().expect("a report");
+    assert!(told.starts_with("livelock"), "{told}");
 }
 
 #[test]

@@ -613,16 +613,22 @@ fn who_asks_while_something_is_at_work_outside_is_in_no_livelock() {
     let sim = Sim::seed(1).steps(10_000);
     let outside = sim.outside();
     let through = Arc::new(AtomicUsize::new(0));
+    let (enough, has_enough) = std::sync::mpsc::channel();
     let thread = thread::spawn({
         let through = through.clone();
         move || {
-            thread::sleep(Duration::from_millis(100));
+            has_enough.recv().unwrap();
             through.store(1, Ordering::SeqCst);
             drop(outside);
         }
     });
     run(sim, async {
+        let mut asked = 0;
         while through.load(Ordering::SeqCst) == 0 {
+            asked += 1;
+            if asked == 20_000 {
+                enough.send(()).unwrap();
+            }
             yield_now().await;
         }
     });

@@ -253,9 +253,8 @@ impl Seat {
                         state.hand_to(id);
                         shared.changed.notify_all();
                     }
-                    Some(Kind::Job(job, thread)) => {
-                        let begins = job.take().map(|job| (job, thread.clone()));
-                        state.hand_to(id);
+                    Some(Kind::Job(..)) => {
+                        let begins = state.hand_to_job(id);
                         shared.changed.notify_all();
                         if let Some((job, thread)) = begins {
                             drop(state);
@@ -412,7 +411,7 @@ pub(crate) fn stalled(shared: &Shared) -> Option<Stall> {
             Some(_) => return None,
             None => None,
         };
-        (Stall { turn: state.turn, turns: state.turns, steps: state.steps }, thread)
+        (state.stall(), thread)
     };
     // Without the lock: a thread that waits for it would seem to be asleep.
     let is_asleep = thread.is_none_or(|thread| thread.is_asleep() == Some(true));
@@ -423,7 +422,7 @@ pub(crate) fn stalled(shared: &Shared) -> Option<Stall> {
 pub(crate) fn release(shared: &Arc<Shared>, stall: &Stall) {
     let begins = {
         let mut state = shared.lock();
-        if (Stall { turn: state.turn, turns: state.turns, steps: state.steps }) != *stall || state.gone {
+        if state.stall() != *stall || state.gone {
             return;
         }
         match stall.turn {
@@ -432,11 +431,7 @@ pub(crate) fn release(shared: &Arc<Shared>, stall: &Stall) {
             None => state.set_aside += 1,
         }
         let Some(id) = state.take_ready_job() else { return };
-        state.hand_to(id);
-        match state.actors.get_mut(&id).map(|actor| &mut actor.kind) {
-            Some(Kind::Job(job, thread)) => job.take().map(|job| (id, job, thread.clone())),
-            _ => None,
-        }
+        state.hand_to_job(id).map(|(job, thread)| (id, job, thread))
     };
     shared.changed.notify_all();
     if let Some((id, job, thread)) = begins {
@@ -562,6 +557,20 @@ impl State {
     fn hand_to(&mut self, id: Id) {
         self.turn = Some(id);
         self.turns += 1;
+    }
+
+    /// Hands the turn to a job, and hands it out with its thread where it is to begin.
+    fn hand_to_job(&mut self, id: Id) -> Option<(Job, Arc<Thread>)> {
+        self.hand_to(id);
+        match self.actors.get_mut(&id).map(|actor| &mut actor.kind) {
+            Some(Kind::Job(job, thread)) => job.take().map(|job| (job, thread.clone())),
+            _ => None,
+        }
+    }
+
+    /// How things stand, where nobody goes on.
+    fn stall(&self) -> Stall {
+        Stall { turn: self.turn, turns: self.turns, steps: self.steps }
     }
 
     /// A driver that is ready, whoever's turn it would be.

@@ -489,6 +489,7 @@ pub fn each_future_has_its_own_time<R: Runtime>(runtime: R) {
             let clock = clock.clone();
             async move {
                 if n == 1 {
+                    yield_now().await;
                     clock.advance(20 * SECOND);
                     pending::<()>().await;
                 }

@@ -229,6 +229,7 @@ pub fn being_late_is_an_error_among_the_others<R: Runtime>(runtime: R) {
                         (0, _) => Err(Wrong::Other),
                         (_, Some(last)) => last,
                         _ => {
+                            yield_now().await;
                             clock.advance(20 * SECOND);
                             pending().await
                         }

@@ -290,8 +290,8 @@ fn start<T: Send + 'static, R: Runtime>(
     let mut publish = Publish { slot: slot.clone(), ending: None, held: Some(held), observer: observe::around() };
     let shielded = shield.then(Shielded::new);
     runtime.spawn_blocking(Job::new(move || {
-        let mut frame = Some(frame);
-        let ending = context::within(&mut frame, || guard::catch(closure));
+        let frame = Some(frame);
+        let ending = context::within(&frame, || guard::catch(closure));
         drop(frame);
         publish.ending = Some(match ending {
             Ok(value) => Ending::Value(value),

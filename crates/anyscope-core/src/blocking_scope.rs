@@ -333,10 +333,9 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
 
     fn poll_child(&self, key: usize, mut place: Place<'env>, around: &Frame) {
         let Shared { list, places, panic, .. } = &*self.shared;
-        let mut frame = Some(around.clone());
+        let frame = Some(around.clone());
         let Place { future, waker } = &mut place;
-        let polled =
-            context::within(&mut frame, || guard::catch(|| future.as_mut().poll(&mut Context::from_waker(waker))));
+        let polled = context::within(&frame, || guard::catch(|| future.as_mut().poll(&mut Context::from_waker(waker))));
         let payload = match polled {
             Ok(Poll::Pending) => {
                 places.lock()[key] = Some(place);
@@ -357,7 +356,7 @@ impl<'env, R: Runtime> BlockingScope<'env, R> {
             Ok(Poll::Ready(())) => None,
             Err(payload) => Some(payload),
         };
-        let dropped = context::within(&mut frame, || guard::drop_caught(place));
+        let dropped = context::within(&frame, || guard::drop_caught(place));
         for payload in payload.into_iter().chain(dropped) {
             let unwanted = {
                 let mut first = panic.lock();

@@ -5,7 +5,7 @@ pub(crate) mod tree;
 
 use self::reason::{Cancelled, Reason, ReasonKind};
 use self::tree::Node;
-use crate::context::{self, Deferral, Frame, FrameSlot};
+use crate::context::{self, Deadline, Deferral, Frame, FrameSlot};
 use crate::coop;
 use crate::observe::{self, Wait};
 use crate::runtime::Runtime;
@@ -354,7 +354,7 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
         });
         if !scope.is_cancelled() || context::is_shielded(this.frame) {
             let frame = this.frame.get_or_insert_with(Frame::default);
-            frame.deadline = context::earlier(token.deadline(), context::deadline());
+            frame.deadline = Deadline::by(token.deadline());
             if frame.scope.is_none() {
                 frame.scope = Some(scope.clone());
             }

@@ -1,16 +1,15 @@
 //! What surrounds a poll: runtime, group, scope, deadline, task.
 //!
-//! Each thread has a stack of frames. Whoever polls a future on behalf of a scope (a task, the body of a group, a
-//! timeout, a token) pushes its frame before the poll and takes it back after: a move, without a reference count.
-//! So deadlines and cancellation are ambient, and a future that moves between threads takes its surroundings along.
+//! Each thread has a stack of frames (`context/stack.rs`). Whoever polls a future on behalf of a scope (a task, the body
+//! of a group, a timeout, a token) lends its frame to the stack for that long: no move, no reference count. So deadlines
+//! and cancellation are ambient, and a future that moves between threads takes its surroundings along.
 //!
 //! # Invariants
 //!
-//! 1. A frame is on a stack only while its owner polls; the owner takes it back even when the poll unwinds.
+//! 1. A frame is on a stack only while its owner polls, also where the poll unwinds.
 //! 2. A frame with `root` set hides everything below it: it belongs to another task whose poll happens to be further
 //!    down on the same thread.
-//! 3. A frame's `deadline` is the effective one, its own and everything's around it.
-//! 4. No code of a user runs while the stack is borrowed: no poll, no destructor, no waker.
+//! 3. A frame says what it adds to what is around it: its own deadline, not the nearest. Who asks looks outwards.
 //!
 //! # Shields
 //!
@@ -40,43 +39,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// One scope around a poll. A field that is `None` is inherited from the frame below.
-#[derive(Clone, Default)]
-pub(crate) struct Frame {
-    pub(crate) root: bool,
-    pub(crate) group: Option<Arc<GroupCore>>,
-    pub(crate) scope: Option<Arc<Node>>,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) task: Option<TaskRef>,
-    pub(crate) shields: Option<Arc<Shields>>,
-    /// The values of task-locals, the innermost first.
-    pub(crate) locals: Option<Arc<Binding>>,
-    /// What the blocking jobs around hold of limiters, the innermost first.
-    pub(crate) held: Option<Arc<Held>>,
-    /// The runtime, where no group is around to tell.
-    pub(crate) runtime: Option<DynRuntime>,
-    /// Whether it is a blocking job's: nobody polls it, so that it has to look at its deadline itself.
-    pub(crate) job: bool,
-    /// Whether it stands around a closure, and says nothing of who polls it.
-    pub(crate) closure: bool,
-}
+mod frame;
+#[allow(unsafe_code, reason = "references to frames of the stack, in a thread-local: see its head")]
+mod stack;
 
-impl Frame {
-    /// All that is around the caller, for what goes on elsewhere on its behalf. Shields stay where they are; the runtime is
-    /// for the caller to say, where no group is around.
-    pub(crate) fn around() -> Self {
-        Self {
-            root: true,
-            group: group(),
-            scope: scope(),
-            deadline: deadline(),
-            task: task(),
-            locals: locals(),
-            held: held(),
-            ..Self::default()
-        }
-    }
-}
+pub(crate) use self::frame::{After, Around, Deadline, Frame, FrameSlot, Limit, later};
 
 /// The shields inside of a frame.
 pub(crate) struct Shields {
@@ -99,8 +66,8 @@ impl Shields {
     }
 
     /// Those inside of `frame`.
-    fn of(frame: &mut Frame) -> &Arc<Self> {
-        frame.shields.get_or_insert_with(|| Self::new(0))
+    fn of(around: Around<'_>) -> &Arc<Self> {
+        around.shields().get_or_init(|| Self::new(0))
     }
 
     fn is_up(&self) -> bool {
@@ -134,44 +101,31 @@ impl Shields {
     }
 }
 
-/// Where an owner keeps its frame while it isn't polling.
-pub(crate) type FrameSlot = Option<Frame>;
-
 thread_local! {
-    static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
     static DROPPING: RefCell<Option<Reason>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` with the frame in `slot` around it.
-pub(crate) fn within<T>(slot: &mut FrameSlot, f: impl FnOnce() -> T) -> T {
-    struct Pop<'a>(&'a mut FrameSlot);
-
-    impl Drop for Pop<'_> {
-        fn drop(&mut self) {
-            *self.0 = FRAMES.with(|frames| frames.borrow_mut().pop());
-        }
+/// Runs `f` with the frame in `slot` around it, where there is one.
+pub(crate) fn within<T>(slot: &FrameSlot, f: impl FnOnce() -> T) -> T {
+    match slot {
+        Some(frame) => inside(frame, f),
+        None => f(),
     }
+}
 
-    // While a thread ends and its locals are gone, what is polled has no surroundings.
-    let Some(frame) = slot.take() else { return f() };
-    let root = frame.root;
-    let mut frame = Some(frame);
-    let pushed = FRAMES.try_with(|frames| {
-        let mut frames = frames.borrow_mut();
-        frames.extend(frame.take());
-        frames.len()
-    });
-    let Ok(depth) = pushed else {
-        *slot = frame;
-        return f();
-    };
-    let _pop = Pop(slot);
-    if root || depth == 1 { coop::fresh(f) } else { f() }
+/// Runs `f` with `around` around it.
+pub(crate) fn inside<'a, T>(around: impl Into<Around<'a>>, f: impl FnOnce() -> T) -> T {
+    let around = around.into();
+    if around.is_root() || stack::is_empty() {
+        stack::enter(around, || coop::fresh(f))
+    } else {
+        stack::enter(around, f)
+    }
 }
 
 /// Polls a future with the frame in `slot` around it, and drops it there when it is ready.
 pub(crate) fn poll_within<F: Future>(
-    slot: &mut FrameSlot,
+    slot: &FrameSlot,
     mut future: Pin<&mut Option<F>>,
     cx: &mut Context<'_>,
 ) -> Poll<F::Output> {
@@ -184,36 +138,29 @@ pub(crate) fn poll_within<F: Future>(
     })
 }
 
-/// The first that `find` finds, from the innermost frame outwards to the root of the task.
-fn find<T>(mut find: impl FnMut(&mut Frame) -> Option<T>) -> Option<T> {
-    FRAMES
-        .try_with(|frames| {
-            for frame in frames.borrow_mut().iter_mut().rev() {
-                let found = find(frame);
-                if found.is_some() || frame.root {
-                    return found;
-                }
-            }
-            None
-        })
-        .ok()
-        .flatten()
+/// The first that `look` finds, from the innermost frame outwards to the root of the task.
+fn find<T>(mut look: impl FnMut(Around<'_>) -> Option<T>) -> Option<T> {
+    stack::find(|around| {
+        let found = look(around);
+        if found.is_some() || around.is_root() { Some(found) } else { None }
+    })
+    .flatten()
 }
 
 /// The scope that would cancel the caller.
 pub(crate) fn scope() -> Option<Arc<Node>> {
-    find(|frame| frame.scope.clone())
+    find(|around| around.scope().cloned())
 }
 
 /// The nearest group around.
 pub(crate) fn group() -> Option<Arc<GroupCore>> {
-    find(|frame| frame.group.clone())
+    find(|around| around.group().cloned())
 }
 
 /// Whether the caller is inside `group`, or in a group inside of it.
 pub(crate) fn is_within(group: &Arc<GroupCore>) -> bool {
-    let nearest = find(|frame| {
-        let nearest = frame.group.as_ref()?;
+    let nearest = find(|around| {
+        let nearest = around.group()?;
         Some(if Arc::ptr_eq(nearest, group) { Ok(()) } else { Err(nearest.clone()) })
     });
     match nearest {
@@ -234,32 +181,47 @@ pub(crate) fn is_within(group: &Arc<GroupCore>) -> bool {
 
 /// The values of task-locals around the caller.
 pub(crate) fn locals() -> Option<Arc<Binding>> {
-    find(|frame| frame.locals.clone())
+    find(|around| around.locals().cloned())
 }
 
 /// What the blocking jobs around the caller hold of limiters.
 pub(crate) fn held() -> Option<Arc<Held>> {
-    find(|frame| frame.held.clone())
+    find(|around| around.held().cloned())
 }
 
 /// The task that is running.
 pub(crate) fn task() -> Option<TaskRef> {
-    find(|frame| frame.task.clone())
+    find(|around| around.task())
 }
 
 /// Whether anything of this crate polls the caller.
 pub(crate) fn is_inside() -> bool {
-    FRAMES.try_with(|frames| !frames.borrow().is_empty()).unwrap_or(false)
+    !stack::is_empty()
 }
 
 /// Whether the caller is async code of this crate's, whose thread isn't to be blocked.
 pub(crate) fn is_polled() -> bool {
-    !is_in_job() && find(|frame| (!frame.closure).then_some(())).is_some()
+    !is_in_job() && find(|around| (!around.is_closure()).then_some(())).is_some()
 }
 
 /// The nearest deadline around.
 pub(crate) fn deadline() -> Option<Instant> {
-    FRAMES.try_with(|frames| frames.borrow().last().and_then(|frame| frame.deadline)).ok().flatten()
+    deadline_outside(0)
+}
+
+/// The nearest deadline around the frame that so many others are inside of, its own included.
+fn deadline_outside(inside: usize) -> Option<Instant> {
+    let (mut passed, mut nearest) = (0, None);
+    let _: Option<()> = find(|around| {
+        passed += 1;
+        if passed <= inside {
+            return None;
+        }
+        let own = around.deadline();
+        nearest = earlier(nearest, own.fix());
+        matches!(own, Deadline::Exactly(_)).then_some(())
+    });
+    nearest
 }
 
 /// The earlier of two deadlines, where `None` is never.
@@ -272,7 +234,7 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 
 /// The runtime of the enclosing task.
 pub(crate) fn runtime() -> Option<DynRuntime> {
-    find(|frame| frame.group.as_ref().map(|group| group.runtime().clone()).or_else(|| frame.runtime.clone()))
+    find(|around| around.runtime())
 }
 
 /// The runtime of type `R` around the caller, if there is one.
@@ -301,7 +263,7 @@ pub(crate) fn locate_dyn<R: Runtime>(call: &'static Location<'static>) -> DynRun
 }
 
 /// How things stand around the caller.
-enum Around {
+enum Standing {
     /// Nothing interrupts it.
     Quiet,
     /// A pass has marked what is above, and isn't down at the scope around yet: it will be in a moment.
@@ -310,19 +272,19 @@ enum Around {
     Interrupted,
 }
 
-fn around<R: Runtime>() -> Around {
+fn standing<R: Runtime>() -> Standing {
     let scope = scope();
     // Subtle: from above, and then here. A pass comes the other way: one that is seen above and not here may have come
     // here since, but one that is seen here is seen by the scope around too.
     let above = scope.as_ref().is_some_and(|scope| scope.is_cancelled_above());
     if scope.is_some_and(|scope| scope.is_cancelled()) {
-        Around::Interrupted
+        Standing::Interrupted
     } else if above {
-        Around::OnItsWay
+        Standing::OnItsWay
     } else if deadline().is_some_and(|at| try_locate::<R>().is_some_and(|runtime| runtime.now() >= at)) {
-        Around::Interrupted
+        Standing::Interrupted
     } else {
-        Around::Quiet
+        Standing::Quiet
     }
 }
 
@@ -344,9 +306,9 @@ impl Deferral {
     /// The same for something that would put up a shield of its own. Where others around have one up, whoever waits for
     /// them has its turn when they end: until then, nothing new begins.
     pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        let up = find(|frame| frame.shields.clone().filter(|shields| shields.is_up()));
+        let up = find(|around| around.shields().get().filter(|shields| shields.is_up()).cloned());
         match up {
-            Some(shields) if !matches!(around::<R>(), Around::Quiet) => {
+            Some(shields) if !matches!(standing::<R>(), Standing::Quiet) => {
                 // Woken, should there be nobody around who can act.
                 shields.wait(cx);
                 true
@@ -359,20 +321,20 @@ impl Deferral {
     /// another ended before it while something was pending.
     pub(crate) fn defers_next_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
         // Ordering: Relaxed; set and read by polls of one task, one after the other.
-        let spent = |frame: &mut Frame| {
-            frame.shields.as_ref().filter(|shields| shields.spent.load(Ordering::Relaxed)).map(|_| ())
+        let spent = |around: Around<'_>| {
+            around.shields().get().filter(|shields| shields.spent.load(Ordering::Relaxed)).map(|_| ())
         };
         find(spent).is_some() && self.defers::<R>(cx)
     }
 
     /// Whether to return `Pending` now.
     pub(crate) fn defers<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        match around::<R>() {
-            Around::Quiet => return false,
+        match standing::<R>() {
+            Standing::Quiet => return false,
             // Only a scope that sees the request itself can have had its turn before the next poll.
-            Around::OnItsWay => {}
-            Around::Interrupted if self.deferred => return false,
-            Around::Interrupted => self.deferred = true,
+            Standing::OnItsWay => {}
+            Standing::Interrupted if self.deferred => return false,
+            Standing::Interrupted => self.deferred = true,
         }
         cx.waker().wake_by_ref();
         true
@@ -381,7 +343,7 @@ impl Deferral {
 
 /// Whether the caller is in a blocking job, where no owner around can drop it.
 pub(crate) fn is_in_job() -> bool {
-    find(|frame| frame.job.then_some(())).is_some()
+    find(|around| around.is_job().then_some(())).is_some()
 }
 
 /// Whether a caller that awaits what was cancelled never resumes: a scope around it is cancelled too, and whoever did that
@@ -399,13 +361,21 @@ pub(crate) fn job_asks() {
 
 /// Whether the caller is a blocking job whose deadline has passed.
 pub(crate) fn is_late_job() -> bool {
-    let deadline = find(|frame| if frame.job { frame.deadline } else { None });
+    let deadline = find(|around| match around.deadline() {
+        Deadline::Exactly(at) if around.is_job() => *at,
+        _ => None,
+    });
     deadline.is_some_and(|at| runtime().is_some_and(|runtime| Runtime::now(&runtime) >= at))
 }
 
 /// Whether what was polled with this frame is in the middle of something that may not be interrupted.
 pub(crate) fn is_shielded(slot: &FrameSlot) -> bool {
-    slot.as_ref().and_then(|frame| frame.shields.as_ref()).is_some_and(|shields| shields.is_up())
+    slot.as_ref().is_some_and(is_shielded_in)
+}
+
+/// The same for what is lent to the stack by itself.
+pub(crate) fn is_shielded_in<'a>(around: impl Into<Around<'a>>) -> bool {
+    around.into().shields().get().is_some_and(|shields| shields.is_up())
 }
 
 /// Keeps every scope around from being interrupted, until it is dropped.
@@ -428,15 +398,17 @@ impl Shielded {
     /// Ends it inside of a poll, and leaves a mark for the next with whoever is waiting to interrupt.
     pub(crate) fn end<R: Runtime>(self) {
         drop(self);
-        if matches!(around::<R>(), Around::Quiet) {
+        if matches!(standing::<R>(), Standing::Quiet) {
             return;
         }
         let now = try_locate::<R>().map(|runtime| runtime.now());
-        let _: Option<()> = find(|frame| {
-            let late = frame.deadline.zip(now).is_some_and(|(at, now)| now >= at);
-            if late || frame.scope.as_ref().is_some_and(|scope| scope.is_cancelled_above()) {
+        let mut further_in = 0;
+        let _: Option<()> = find(|around| {
+            let late = deadline_outside(further_in).zip(now).is_some_and(|(at, now)| now >= at);
+            further_in += 1;
+            if late || around.scope().is_some_and(|scope| scope.is_cancelled_above()) {
                 // Ordering: Relaxed, as where it is read.
-                Shields::of(frame).spent.store(true, Ordering::Relaxed);
+                Shields::of(around).spent.store(true, Ordering::Relaxed);
             }
             None
         });

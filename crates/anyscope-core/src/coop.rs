@@ -24,24 +24,33 @@ const BUDGET: u32 = 128;
 const REFUSALS: u32 = 256;
 
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(BUDGET) };
+    static BALANCE: Cell<Balance> = const { Cell::new(Balance::FULL) };
     static YIELDS: Cell<u32> = const { Cell::new(0) };
-    static REFUSED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What is left of a budget, and how many steps in a row were refused.
+#[derive(Clone, Copy)]
+struct Balance {
+    left: u32,
+    refused: u32,
+}
+
+impl Balance {
+    const FULL: Self = Self { left: BUDGET, refused: 0 };
 }
 
 /// Takes a step. Where there is none left, the caller has been woken already and is to return `Pending`.
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    let Some(left) = left(cx) else { return Poll::Ready(()) };
+    let Some(Balance { left, refused }) = balance(cx) else { return Poll::Ready(()) };
     if left > 0 {
-        LEFT.with(|budget| budget.set(left - 1));
+        BALANCE.with(|balance| balance.set(Balance { left: left - 1, refused }));
         return Poll::Ready(());
     }
     YIELDS.with(|count| count.set(count.get().wrapping_add(1)));
-    let refused = REFUSED.with(|refused| refused.replace(refused.get() + 1)) + 1;
-    if refused >= REFUSALS {
-        REFUSED.with(|refused| refused.set(0));
-        LEFT.with(|budget| budget.set(BUDGET));
-    }
+    let refused = refused + 1;
+    BALANCE.with(|balance| {
+        balance.set(if refused >= REFUSALS { Balance::FULL } else { Balance { left, refused } });
+    });
     observe::waits(|| Wait::Turn);
     cx.waker().wake_by_ref();
     Poll::Pending
@@ -49,31 +58,29 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 
 /// Tells whether the next step would have to wait, for who can't wait once it has taken something without saying so.
 pub(crate) fn must_give_way(cx: &Context<'_>) -> bool {
-    left(cx) == Some(0)
+    balance(cx).is_some_and(|balance| balance.left == 0)
 }
 
-/// How many steps are left, where they are counted.
-fn left(cx: &Context<'_>) -> Option<u32> {
+/// What is left, where steps are counted.
+fn balance(cx: &Context<'_>) -> Option<Balance> {
     // A waker without data stands for nobody.
     if cfg!(bug_budget_without_end) || !context::is_inside() || cx.waker().data().is_null() {
         return None;
     }
-    LEFT.try_with(Cell::get).ok()
+    BALANCE.try_with(Cell::get).ok()
 }
 
 /// Polls something with a budget of its own.
 pub(crate) fn fresh<T>(poll: impl FnOnce() -> T) -> T {
-    struct Restore(u32, u32);
+    struct Restore(Balance);
 
     impl Drop for Restore {
         fn drop(&mut self) {
-            let _ = LEFT.try_with(|budget| budget.set(self.0));
-            let _ = REFUSED.try_with(|refused| refused.set(self.1));
+            let _ = BALANCE.try_with(|balance| balance.set(self.0));
         }
     }
 
-    let left = LEFT.try_with(|budget| budget.replace(BUDGET)).unwrap_or(BUDGET);
-    let _restore = Restore(left, REFUSED.try_with(|refused| refused.replace(0)).unwrap_or(0));
+    let _restore = Restore(BALANCE.try_with(|balance| balance.replace(Balance::FULL)).unwrap_or(Balance::FULL));
     poll()
 }
 

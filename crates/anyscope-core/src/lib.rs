@@ -7,7 +7,7 @@
 //!
 //! It names no runtime, reads no clock and starts no thread.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod blocking;
 mod blocking_scope;

@@ -137,8 +137,8 @@ impl<T: Send + Sync + 'static> TaskLocal<T> {
     /// ```
     pub fn sync_scope<U>(&'static self, value: T, f: impl FnOnce() -> U) -> U {
         let locals = Some(Binding::new(self, value, context::locals()));
-        let frame = Frame { locals, deadline: context::deadline(), closure: true, ..Frame::default() };
-        context::within(&mut Some(frame), f)
+        let frame = Frame { locals, closure: true, ..Frame::default() };
+        context::within(&Some(frame), f)
     }
 
     /// Reads the value.
@@ -241,10 +241,6 @@ impl<T: Send + Sync + 'static, F: Future> Future for WithLocal<T, F> {
         if let Some((local, value)) = this.value.take() {
             let locals = Some(Binding::new(local, value, context::locals()));
             *this.frame = Some(Frame { locals, ..Frame::default() });
-        }
-        // The deadline of a frame is the effective one.
-        if let Some(frame) = this.frame {
-            frame.deadline = context::deadline();
         }
         context::poll_within(this.frame, this.future, cx)
     }

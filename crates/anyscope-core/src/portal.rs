@@ -13,7 +13,7 @@
 
 use crate::cancel::reason::Reason;
 use crate::cancel::tree::Node;
-use crate::context::{self, Frame, FrameSlot};
+use crate::context::{self, Deadline, Frame, FrameSlot};
 use crate::coop;
 use crate::error::Closed;
 use crate::group::core::{GroupCore, Role};
@@ -304,7 +304,7 @@ impl<F: Future> Future for Called<F, F::Output> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step<()>> {
         let mut this = self.project();
         let frame = this.frame.get_or_insert_with(Frame::default);
-        frame.deadline = context::earlier(*this.deadline, context::deadline());
+        frame.deadline = Deadline::by(*this.deadline);
         let end = match guard::catch(|| context::poll_within(this.frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => End::Value(value),

@@ -266,10 +266,6 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
-        // The deadline of a frame is the effective one.
-        if let Some(frame) = this.frame {
-            frame.deadline = context::deadline();
-        }
         let outcome = match context::within(this.frame, || guard::catch(|| future.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => Outcome::Completed(value),

@@ -13,7 +13,7 @@
 //!    way first: two shields in a row are not one.
 
 use crate::cancel::tree::Node;
-use crate::context::{self, Deferral, Frame, FrameSlot, Shielded};
+use crate::context::{self, Deadline, Deferral, Frame, FrameSlot, Shielded};
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::time::{Alarm, Due};
@@ -140,9 +140,9 @@ impl<F: Future, R: Runtime> Future for Shield<F, R> {
         let end = this.budget.fix::<R>(this.alarm.location());
         let deadline = inside.deadline(end);
         if let Some(frame) = &mut inside.frame {
-            frame.deadline = deadline;
+            frame.deadline = Deadline::Exactly(deadline);
         }
-        let polled = context::poll_within(&mut inside.frame, this.future, cx);
+        let polled = context::poll_within(&inside.frame, this.future, cx);
         if polled.is_ready() {
             if let Some(up) = inside.up.take() {
                 up.end::<R>();

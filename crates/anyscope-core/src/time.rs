@@ -1,7 +1,7 @@
 //! Time by the runtime's clock: timeouts, sleeps, intervals.
 
 use crate::cancel::reason::{Reason, ReasonKind};
-use crate::context::{self, Deferral, Frame, FrameSlot};
+use crate::context::{self, After, Deadline, Deferral, Limit};
 use crate::coop;
 use crate::observe::{self, Wait};
 use crate::runtime::{Runtime, Sleep as _, timer};
@@ -12,6 +12,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,8 @@ impl<R: Runtime> Alarm<R> {
 
 /// Runs a future for at most `duration`, counted from the first poll.
 ///
-/// A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
+/// The clock is read when the first poll has found the future pending, or where something inside asks for the deadline: a
+/// future that is ready at once costs no look at it. A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
 /// bounds the deadlines of everything inside. `Duration::ZERO` polls the future once, with nothing remaining;
 /// `Duration::MAX` never ends it.
 ///
@@ -130,7 +132,8 @@ impl<R: Runtime> Alarm<R> {
 /// ```
 #[track_caller]
 pub fn timeout<R: Runtime, F: Future>(duration: Duration, future: F) -> Timeout<F, R> {
-    Timeout::new(Due::After(duration), future)
+    let location = Location::caller();
+    Timeout::new(Deadline::After(After::new::<R>(duration, location)), location, future)
 }
 
 /// Runs a future until `at` at the latest. See [`timeout`].
@@ -160,7 +163,7 @@ pub fn timeout<R: Runtime, F: Future>(duration: Duration, future: F) -> Timeout<
 /// ```
 #[track_caller]
 pub fn timeout_at<R: Runtime, F: Future>(at: Instant, future: F) -> Timeout<F, R> {
-    Timeout::new(Due::At(Some(at)), future)
+    Timeout::new(Deadline::By(at), Location::caller(), future)
 }
 
 /// When something is due.
@@ -177,8 +180,7 @@ impl Due {
         match *self {
             Self::At(at) => at,
             Self::After(duration) => {
-                let now = context::locate::<R>(call).now();
-                let at = if cfg!(bug_deadline_overflows) { Some(now + duration) } else { now.checked_add(duration) };
+                let at = context::later(context::locate::<R>(call).now(), duration);
                 *self = Self::At(at);
                 at
             }
@@ -192,10 +194,9 @@ pin_project! {
     pub struct Timeout<F, R: Runtime> {
         #[pin]
         future: Option<F>,
-        due: Due,
+        around: Limit,
         #[pin]
         alarm: Alarm<R>,
-        frame: FrameSlot,
         // Whether the future was granted a poll after it had only given way at its deadline.
         granted: bool,
         deferral: Deferral,
@@ -204,18 +205,16 @@ pin_project! {
 
 impl<F, R: Runtime> fmt::Debug for Timeout<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timeout").field("due", &self.due).finish_non_exhaustive()
+        f.debug_struct("Timeout").field("deadline", &self.around.deadline).finish_non_exhaustive()
     }
 }
 
 impl<F: Future, R: Runtime> Timeout<F, R> {
-    #[track_caller]
-    fn new(due: Due, future: F) -> Self {
+    fn new(deadline: Deadline, location: &'static Location<'static>, future: F) -> Self {
         Self {
             future: Some(future),
-            due,
-            alarm: Alarm::new(Location::caller()),
-            frame: None,
+            around: Limit { deadline, shields: OnceLock::new() },
+            alarm: Alarm::new(location),
             granted: false,
             deferral: Deferral::new(),
         }
@@ -229,20 +228,17 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
         let mut this = self.project();
         assert!(this.future.is_some(), "a future with a timeout was polled after it had ended");
         let location = this.alarm.location();
-        let at = this.due.fix::<R>(location);
-        let frame = this.frame.get_or_insert_with(Frame::default);
-        frame.deadline = context::earlier(at, context::deadline());
-
         let yields = coop::forced_yields();
         let mut future = this.future.as_mut();
-        let polled = context::within(this.frame, || {
+        let polled = context::inside(&*this.around, || {
             future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
         });
         if let Poll::Ready(value) = polled {
             this.future.set(None);
             return Poll::Ready(Ok(value));
         }
-        let Some(at) = at else { return Poll::Pending };
+        // Who is ready at once has no use for the clock; it is asked now, where nothing inside did before.
+        let Some(at) = this.around.deadline.fix() else { return Poll::Pending };
         if this.alarm.poll(at, cx).is_pending() {
             return Poll::Pending;
         }
@@ -251,7 +247,7 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
             *this.granted = true;
             return Poll::Pending;
         }
-        if context::is_shielded(this.frame) || this.deferral.defers::<R>(cx) {
+        if context::is_shielded_in(&*this.around) || this.deferral.defers::<R>(cx) {
             return Poll::Pending;
         }
         let reason = Reason::new(ReasonKind::Deadline, None, location);

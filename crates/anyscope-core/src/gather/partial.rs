@@ -3,7 +3,7 @@
 use super::engine::{Cut, Pool};
 use super::rule::in_order;
 use super::{Gather, Mode, Policy, Progress};
-use crate::context::{self, Deferral, Frame, FrameSlot};
+use crate::context::{self, Deadline, Deferral, Frame, FrameSlot};
 use crate::coop;
 use crate::runtime::Runtime;
 use crate::time::{Alarm, Due};
@@ -153,7 +153,7 @@ where
         let (gather, values) = (this.gather, this.values);
         let location = this.alarm.location();
         let at = this.due.fix::<R>(location);
-        this.frame.get_or_insert_with(Frame::default).deadline = context::earlier(at, context::deadline());
+        this.frame.get_or_insert_with(Frame::default).deadline = Deadline::by(at);
 
         let yields = coop::forced_yields();
         let driven =

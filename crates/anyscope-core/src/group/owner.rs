@@ -72,8 +72,8 @@ impl Owner {
     /// A panic of the body or of a child is resumed here, after everything has ended.
     pub(crate) async fn run<B: Future>(&self, body: B) -> Option<B::Output> {
         let mut body = pin!(Some(body));
-        let mut frame = self.frame();
-        let output = match poll_fn(|cx| self.poll_body(body.as_mut(), &mut frame, cx)).await {
+        let frame = self.frame();
+        let output = match poll_fn(|cx| self.poll_body(body.as_mut(), &frame, cx)).await {
             Ok(output) => output,
             Err(payload) => {
                 // Kept before the children are cancelled: what they panic with then comes after it.
@@ -109,7 +109,6 @@ impl Owner {
             root: self.root,
             group: Some(self.group.clone()),
             scope: Some(self.group.whole.clone()),
-            deadline: self.group.deadline(),
             locals: self.group.locals.clone(),
             held: self.group.held.clone(),
             ..Frame::default()
@@ -119,17 +118,13 @@ impl Owner {
     fn poll_body<B: Future>(
         &self,
         mut body: Pin<&mut Option<B>>,
-        slot: &mut FrameSlot,
+        slot: &FrameSlot,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<B::Output>, Payload>> {
         if !self.group.has_failed() || context::is_shielded(slot) {
-            if let Some(frame) = slot {
+            if !self.root {
                 // The body may be polled within other deadlines than at its first poll, and the children follow.
-                let at = if self.root { None } else { context::deadline() };
-                if frame.deadline != at {
-                    frame.deadline = at;
-                    self.group.set_deadline(at);
-                }
+                self.group.set_deadline(context::deadline());
             }
             let polled = context::within(slot, || {
                 guard::catch(|| body.as_mut().as_pin_mut().map_or(Poll::Pending, |body| body.poll(cx)))

@@ -20,7 +20,7 @@
 use super::core::{GroupCore, Reserved};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::{Listing, Node};
-use crate::context::{self, Frame};
+use crate::context::{self, Deadline, Frame};
 use crate::coop;
 use crate::guard::{self, Payload};
 use crate::observe::{self, Wait};
@@ -226,8 +226,9 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             state.begun = true;
             matches!(state.stage, Stage::Starting)
         };
-        let mut frame = is_starting.then(|| Frame { deadline: this.shared.deadline, ..Frame::default() });
-        match guard::catch(|| context::poll_within(&mut frame, this.future.as_mut(), cx)) {
+        let deadline = Deadline::Exactly(this.shared.deadline);
+        let frame = is_starting.then(|| Frame { deadline, ..Frame::default() });
+        match guard::catch(|| context::poll_within(&frame, this.future.as_mut(), cx)) {
             Ok(Poll::Pending) => {
                 if is_starting && this.shared.is_given_up() {
                     this.shared.cancel_given_up();
@@ -237,7 +238,7 @@ impl<F: Future, V, E> Future for Starting<F, V, E> {
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
             Err(payload) => {
                 // The starter goes on when the future is gone, as ever.
-                if let Err(second) = context::within(&mut frame, || guard::catch(|| this.future.set(None))) {
+                if let Err(second) = context::within(&frame, || guard::catch(|| this.future.set(None))) {
                     guard::forget(second);
                 }
                 // Before it was ready, a panic is the starter's.

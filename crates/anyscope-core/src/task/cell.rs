@@ -37,7 +37,7 @@
 
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
-use crate::context::{self, Frame, FrameSlot, Shields};
+use crate::context::{self, Deadline, Frame, FrameSlot, Shields};
 use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
@@ -52,6 +52,7 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// What a child's future ends with: its value, or the failure that its group has been told of.
@@ -202,7 +203,7 @@ impl<T: Send + 'static> Cell<T> {
             group: Some(group.clone()),
             scope: Some(node.clone()),
             task: Some(task.clone()),
-            shields,
+            shields: shields.map_or_else(OnceLock::new, OnceLock::from),
             locals,
             held,
             ..Frame::default()
@@ -277,7 +278,7 @@ impl<T: Send + 'static> Cell<T> {
         let polled = {
             let Work { future, frame, timeless, .. } = &mut work;
             if let Some(frame) = frame.as_mut().filter(|_| !*timeless) {
-                frame.deadline = self.group.deadline();
+                frame.deadline = Deadline::Exactly(self.group.deadline());
             }
             context::within(frame, || guard::catch(|| future.as_mut().poll(&mut cx)))
         };
@@ -338,7 +339,7 @@ impl<T: Send + 'static> Cell<T> {
 
     /// Drops the future, publishes the outcome, tells the group; in this order (invariant 2).
     fn end(self: &Arc<Self>, work: Work<T>, mut end: End<T>) {
-        let Work { future, mut frame, mut watch, .. } = work;
+        let Work { future, frame, mut watch, .. } = work;
         self.node.leave(&mut watch);
         let reason = match &end {
             // The group's where the pass hasn't come down to a child that was spawned into it.
@@ -350,7 +351,7 @@ impl<T: Send + 'static> Cell<T> {
         };
         #[cfg(bug_told_before_the_drop)]
         let (future, _late) = ((), future);
-        let panic = context::within(&mut frame, || match &reason {
+        let panic = context::within(&frame, || match &reason {
             Some(reason) => context::dropping(reason, || guard::drop_caught(future)),
             None => guard::drop_caught(future),
         });

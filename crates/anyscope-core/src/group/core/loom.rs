@@ -101,7 +101,7 @@ fn the_finaliser_of_a_dropped_group_is_waited_for_by_the_group_around() {
         let (threads, finalisers) = (Threads::new(), Ledger::new());
         let outer = open(&threads);
         let around = crate::context::Frame { group: Some(outer.group.clone()), ..Default::default() };
-        let inner = crate::context::within(&mut Some(around), || {
+        let inner = crate::context::within(&Some(around), || {
             Owner::open::<Threads>(crate::group::owner::Plan::default(), Location::caller())
         });
         group(&inner).on_exit(finalisers.future(ready(())));
@@ -120,7 +120,7 @@ fn whoever_waits_for_room_is_woken_by_the_end_of_a_child() {
         let outer = open(&threads);
         let around = crate::context::Frame { group: Some(outer.group.clone()), ..Default::default() };
         let plan = crate::group::owner::Plan { limit: 1, ..Default::default() };
-        let inner = crate::context::within(&mut Some(around), || Owner::open::<Threads>(plan, Location::caller()));
+        let inner = crate::context::within(&Some(around), || Owner::open::<Threads>(plan, Location::caller()));
         let (tasks, gate) = (group(&inner), Gate::new());
         drop(tasks.spawn(gate.passed()));
         let opening = thread::spawn({

@@ -17,13 +17,13 @@ fn whoever_waits_in_a_group_inside_hears_of_a_shutdown_further_out() {
         let threads = Threads::new();
         let outer = Owner::root(DynRuntime::from(&threads), Location::caller());
         let inner =
-            context::within(&mut inside(&outer.group), || Owner::open::<Threads>(Plan::default(), Location::caller()));
+            context::within(&inside(&outer.group), || Owner::open::<Threads>(Plan::default(), Location::caller()));
         let waiting = thread::spawn({
             let group = inner.group.clone();
             move || {
                 let mut frame = inside(&group);
                 let mut stopping = stopping();
-                block_on(std::future::poll_fn(|cx| context::within(&mut frame, || Pin::new(&mut stopping).poll(cx))));
+                block_on(std::future::poll_fn(|cx| context::within(&frame, || Pin::new(&mut stopping).poll(cx))));
             }
         });
         drop(shutdown::<Threads>(&outer.group, Duration::ZERO, Location::caller()));

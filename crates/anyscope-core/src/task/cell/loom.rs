@@ -17,7 +17,7 @@ fn open(threads: &Threads) -> Owner {
 /// The same with a limit.
 fn open_limited(threads: &Threads, limit: usize) -> Owner {
     let around = Frame { group: Some(open(threads).group.clone()), ..Frame::default() };
-    context::within(&mut Some(around), || Owner::open::<Threads>(Plan { limit, ..Plan::default() }, Location::caller()))
+    context::within(&Some(around), || Owner::open::<Threads>(Plan { limit, ..Plan::default() }, Location::caller()))
 }
 
 fn spawn<F>(owner: &Owner, future: F) -> (Task<F::Output>, Arc<Cell<F::Output>>)

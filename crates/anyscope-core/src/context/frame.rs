@@ -1,0 +1,210 @@
+//! What can be around a poll, each with as much as it has to say.
+
+use super::{Shields, deadline, group, held, locals, locate, scope, task};
+use crate::cancel::tree::Node;
+use crate::group::core::GroupCore;
+use crate::limiter::Held;
+use crate::local::Binding;
+use crate::runtime::{DynRuntime, Runtime};
+use crate::sync::Arc;
+use crate::task::TaskRef;
+use std::fmt;
+use std::panic::Location;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// One scope around a poll, with anything to say. A field that is `None` is inherited from what is around.
+#[derive(Clone, Default)]
+pub(crate) struct Frame {
+    pub(crate) root: bool,
+    pub(crate) group: Option<Arc<GroupCore>>,
+    pub(crate) scope: Option<Arc<Node>>,
+    pub(crate) deadline: Deadline,
+    pub(crate) task: Option<TaskRef>,
+    pub(crate) shields: OnceLock<Arc<Shields>>,
+    /// The values of task-locals, the innermost first.
+    pub(crate) locals: Option<Arc<Binding>>,
+    /// What the blocking jobs around hold of limiters, the innermost first.
+    pub(crate) held: Option<Arc<Held>>,
+    /// The runtime, where no group is around to tell.
+    pub(crate) runtime: Option<DynRuntime>,
+    /// Whether it is a blocking job's: nobody polls it, so that it has to look at its deadline itself.
+    pub(crate) job: bool,
+    /// Whether it stands around a closure, and says nothing of who polls it.
+    pub(crate) closure: bool,
+}
+
+impl Frame {
+    /// All that is around the caller, for what goes on elsewhere on its behalf. Shields stay where they are; the runtime is
+    /// for the caller to say, where no group is around.
+    pub(crate) fn around() -> Self {
+        Self {
+            root: true,
+            group: group(),
+            scope: scope(),
+            deadline: Deadline::Exactly(deadline()),
+            task: task(),
+            locals: locals(),
+            held: held(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Where an owner keeps its frame, once it has one.
+pub(crate) type FrameSlot = Option<Frame>;
+
+/// A scope that has a deadline and nothing else.
+#[derive(Default)]
+pub(crate) struct Limit {
+    pub(crate) deadline: Deadline,
+    pub(crate) shields: OnceLock<Arc<Shields>>,
+}
+
+/// What is around a poll, as whoever polls lends it.
+#[derive(Clone, Copy)]
+pub(crate) enum Around<'a> {
+    Frame(&'a Frame),
+    Limit(&'a Limit),
+}
+
+impl<'a> From<&'a Frame> for Around<'a> {
+    fn from(frame: &'a Frame) -> Self {
+        Self::Frame(frame)
+    }
+}
+
+impl<'a> From<&'a Limit> for Around<'a> {
+    fn from(limit: &'a Limit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+impl<'a> Around<'a> {
+    fn frame(self) -> Option<&'a Frame> {
+        match self {
+            Self::Frame(frame) => Some(frame),
+            Self::Limit(_) => None,
+        }
+    }
+
+    /// Whether it hides everything further out, which is another task's.
+    pub(super) fn is_root(self) -> bool {
+        self.frame().is_some_and(|frame| frame.root)
+    }
+
+    pub(super) fn group(self) -> Option<&'a Arc<GroupCore>> {
+        self.frame()?.group.as_ref()
+    }
+
+    pub(super) fn scope(self) -> Option<&'a Arc<Node>> {
+        self.frame()?.scope.as_ref()
+    }
+
+    pub(super) fn deadline(self) -> &'a Deadline {
+        match self {
+            Self::Frame(frame) => &frame.deadline,
+            Self::Limit(limit) => &limit.deadline,
+        }
+    }
+
+    pub(super) fn task(self) -> Option<TaskRef> {
+        self.frame()?.task.clone()
+    }
+
+    pub(super) fn shields(self) -> &'a OnceLock<Arc<Shields>> {
+        match self {
+            Self::Frame(frame) => &frame.shields,
+            Self::Limit(limit) => &limit.shields,
+        }
+    }
+
+    pub(super) fn locals(self) -> Option<&'a Arc<Binding>> {
+        self.frame()?.locals.as_ref()
+    }
+
+    pub(super) fn held(self) -> Option<&'a Arc<Held>> {
+        self.frame()?.held.as_ref()
+    }
+
+    pub(super) fn runtime(self) -> Option<DynRuntime> {
+        let frame = self.frame()?;
+        frame.group.as_ref().map(|group| group.runtime().clone()).or_else(|| frame.runtime.clone())
+    }
+
+    pub(super) fn is_job(self) -> bool {
+        self.frame().is_some_and(|frame| frame.job)
+    }
+
+    pub(super) fn is_closure(self) -> bool {
+        self.frame().is_some_and(|frame| frame.closure)
+    }
+}
+
+/// What a frame has to say about deadlines.
+#[derive(Clone, Default)]
+pub(crate) enum Deadline {
+    /// Nothing: what is around it holds.
+    #[default]
+    Inherited,
+    /// Then at the latest, or earlier where something around says so.
+    By(Instant),
+    /// The same, this long after somebody first asks.
+    After(After),
+    /// Then, whatever is around; never, where `None`.
+    Exactly(Option<Instant>),
+}
+
+impl Deadline {
+    /// Then at the latest, where it is known.
+    pub(crate) fn by(at: Option<Instant>) -> Self {
+        at.map_or(Self::Inherited, Self::By)
+    }
+
+    /// When it is, of its own account. Reads the clock where nobody has asked before.
+    pub(crate) fn fix(&self) -> Option<Instant> {
+        match self {
+            Self::Inherited => None,
+            Self::By(at) => Some(*at),
+            Self::After(after) => after.fix(),
+            Self::Exactly(at) => *at,
+        }
+    }
+}
+
+/// A deadline that is counted from when it is first asked for: who has no use for it doesn't read the clock.
+#[derive(Clone)]
+pub(crate) struct After {
+    duration: Duration,
+    clock: fn(&'static Location<'static>) -> Instant,
+    location: &'static Location<'static>,
+    fixed: OnceLock<Option<Instant>>,
+}
+
+impl After {
+    /// `duration` from then on, by the clock of the runtime of type `R` around.
+    pub(crate) fn new<R: Runtime>(duration: Duration, location: &'static Location<'static>) -> Self {
+        Self { duration, clock: |call| locate::<R>(call).now(), location, fixed: OnceLock::new() }
+    }
+
+    /// When it is; `None` is beyond what the clock can tell.
+    fn fix(&self) -> Option<Instant> {
+        *self.fixed.get_or_init(|| later((self.clock)(self.location), self.duration))
+    }
+}
+
+/// `duration` after `now`; `None` is beyond what the clock can tell.
+pub(crate) fn later(now: Instant, duration: Duration) -> Option<Instant> {
+    if cfg!(bug_deadline_overflows) { Some(now + duration) } else { now.checked_add(duration) }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited => f.write_str("Inherited"),
+            Self::By(at) => f.debug_tuple("By").field(at).finish(),
+            Self::After(after) => f.debug_tuple("After").field(&after.duration).finish(),
+            Self::Exactly(at) => f.debug_tuple("Exactly").field(at).finish(),
+        }
+    }
+}

@@ -267,6 +267,7 @@ pub(crate) fn watch() {
 }
 
 /// Whether somebody may be told of anything.
+#[inline]
 pub(crate) fn is_on() -> bool {
     // Ordering: Relaxed; see `watch`.
     WATCHED.load(Ordering::Relaxed)

@@ -14,9 +14,10 @@
 //! 1. An entry is in the list if and only if it is queued.
 //! 2. Following `next` from `head` visits the queued entries in the order of their arrival and ends at `tail`.
 //! 3. A key belongs to one future from `push` to `remove`; nobody else removes it.
+//! 4. An entry that nobody has is empty, and in the list that begins at `free`. So whoever waits takes no allocation once
+//!    as many have waited before.
 
 use crate::guard;
-use slab::Slab;
 use std::mem;
 use std::task::Waker;
 
@@ -24,7 +25,10 @@ const NONE: usize = usize::MAX;
 
 /// Waiters in the order of their arrival; `D` is what each waits for.
 pub(crate) struct WaitQueue<D> {
-    entries: Slab<Entry<D>>,
+    entries: Vec<Entry<D>>,
+    free: usize,
+    /// How many entries somebody has.
+    used: usize,
     head: usize,
     tail: usize,
     queued: usize,
@@ -33,7 +37,8 @@ pub(crate) struct WaitQueue<D> {
 struct Entry<D> {
     /// `None` once notified.
     waker: Option<Waker>,
-    data: D,
+    /// `None` where nobody has the entry.
+    data: Option<D>,
     prev: usize,
     next: usize,
 }
@@ -49,7 +54,7 @@ pub(crate) enum Removed<D> {
 
 impl<D> WaitQueue<D> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Slab::new(), head: NONE, tail: NONE, queued: 0 }
+        Self { entries: Vec::new(), free: NONE, used: 0, head: NONE, tail: NONE, queued: 0 }
     }
 
     /// How many wait and haven't been notified.
@@ -62,30 +67,43 @@ impl<D> WaitQueue<D> {
     }
 
     /// Adds a waiter at the end.
+    #[inline]
     pub(crate) fn push(&mut self, data: D, waker: Waker) -> usize {
-        let key = self.entries.insert(Entry { waker: Some(waker), data, prev: self.tail, next: NONE });
-        match self.tail {
-            NONE => self.head = key,
-            tail => self.entries[tail].next = key,
+        let entry = Entry { waker: Some(waker), data: Some(data), prev: self.tail, next: NONE };
+        let key = match self.entries.get_mut(self.free) {
+            Some(free) => mem::replace(&mut self.free, mem::replace(free, entry).next),
+            None => {
+                self.entries.push(entry);
+                self.entries.len() - 1
+            }
+        };
+        match self.entries.get_mut(self.tail) {
+            Some(tail) => tail.next = key,
+            None => self.head = key,
         }
         self.tail = key;
+        self.used += 1;
         self.queued += 1;
         key
     }
 
     /// What the waiter at the head waits for.
     pub(crate) fn front(&mut self) -> Option<&mut D> {
-        self.entries.get_mut(self.head).map(|entry| &mut entry.data)
+        self.entries.get_mut(self.head)?.data.as_mut()
     }
 
     /// Notifies the waiter at the head. The entry stays until its future removes it.
     pub(crate) fn notify_front(&mut self) -> Option<Waker> {
-        let key = self.head;
-        if key == NONE {
-            return None;
-        }
-        self.unlink(key);
-        self.entries[key].waker.take()
+        self.answer_front().map(|(_, waker)| waker)
+    }
+
+    /// The same, with what it waits for, to be told something.
+    #[inline]
+    pub(crate) fn answer_front(&mut self) -> Option<(&mut D, Waker)> {
+        let Entry { waker, prev, next, .. } = self.entries.get_mut(self.head)?;
+        let (waker, prev, next, key) = (waker.take()?, *prev, *next, self.head);
+        self.unlink(prev, next);
+        Some((self.entries[key].data.as_mut()?, waker))
     }
 
     /// Notifies those that `is_it` is true of, in order.
@@ -93,10 +111,11 @@ impl<D> WaitQueue<D> {
         let mut wakers = Vec::new();
         let mut key = self.head;
         while key != NONE {
-            let next = self.entries[key].next;
-            if is_it(&mut self.entries[key].data) {
-                self.unlink(key);
-                wakers.extend(self.entries[key].waker.take());
+            let Entry { waker, data, prev, next } = &mut self.entries[key];
+            let (prev, next) = (*prev, *next);
+            if data.as_mut().is_some_and(&mut is_it) {
+                wakers.extend(waker.take());
+                self.unlink(prev, next);
             }
             key = next;
         }
@@ -116,6 +135,11 @@ impl<D> WaitQueue<D> {
         self.entries[key].waker.is_none()
     }
 
+    /// Whether a queued entry's waker wakes what `waker` does.
+    pub(crate) fn will_wake(&self, key: usize, waker: &Waker) -> bool {
+        self.entries[key].waker.as_ref().is_some_and(|stored| stored.will_wake(waker))
+    }
+
     /// Replaces a queued entry's waker where the new one wakes something else, and returns the one not needed.
     pub(crate) fn update(&mut self, key: usize, waker: Waker) -> Waker {
         match &mut self.entries[key].waker {
@@ -124,31 +148,55 @@ impl<D> WaitQueue<D> {
         }
     }
 
+    /// Takes an entry out where it was notified.
+    #[inline]
+    pub(crate) fn take_notified(&mut self, key: usize) -> Option<D> {
+        if !self.is_notified(key) {
+            return None;
+        }
+        let data = self.entries[key].data.take();
+        self.free_entry(key);
+        data
+    }
+
     /// Takes an entry out, in whatever state.
+    #[inline]
     pub(crate) fn remove(&mut self, key: usize) -> Removed<D> {
-        if self.entries[key].waker.is_some() {
-            self.unlink(key);
+        let Entry { waker, data, prev, next } = &mut self.entries[key];
+        let (waker, data, prev, next) = (waker.take(), data.take(), *prev, *next);
+        if waker.is_some() {
+            self.unlink(prev, next);
         }
-        let entry = self.entries.remove(key);
-        if self.entries.is_empty() && self.entries.capacity() > 64 {
-            // A burst of waiters shouldn't hold its memory for ever.
-            self.entries = Slab::new();
-        }
-        match entry.waker {
-            Some(waker) => Removed::Queued(entry.data, waker),
-            None => Removed::Notified(entry.data),
+        self.free_entry(key);
+        let data = data.expect("an entry is removed by whoever has its key");
+        match waker {
+            Some(waker) => Removed::Queued(data, waker),
+            None => Removed::Notified(data),
         }
     }
 
-    fn unlink(&mut self, key: usize) {
-        let Entry { prev, next, .. } = self.entries[key];
-        match prev {
-            NONE => self.head = next,
-            prev => self.entries[prev].next = next,
+    /// Nobody has this entry any more.
+    #[inline]
+    fn free_entry(&mut self, key: usize) {
+        self.entries[key].next = mem::replace(&mut self.free, key);
+        self.used -= 1;
+        if self.used == 0 && self.entries.capacity() > 64 {
+            // A burst of waiters shouldn't hold its memory for ever.
+            self.entries = Vec::new();
+            self.free = NONE;
         }
-        match next {
-            NONE => self.tail = prev,
-            next => self.entries[next].prev = prev,
+    }
+
+    /// Takes out of the list what has these neighbours.
+    #[inline]
+    fn unlink(&mut self, prev: usize, next: usize) {
+        match self.entries.get_mut(prev) {
+            Some(prev) => prev.next = next,
+            None => self.head = next,
+        }
+        match self.entries.get_mut(next) {
+            Some(next) => next.prev = prev,
+            None => self.tail = prev,
         }
         self.queued -= 1;
     }
@@ -180,13 +228,49 @@ impl WaitQueue<()> {
     }
 }
 
+/// Wakers that are called after the lock is released, in order. The first takes no allocation.
+pub(crate) struct Wakers {
+    first: Option<Waker>,
+    rest: Vec<Waker>,
+}
+
+impl Wakers {
+    pub(crate) const fn new() -> Self {
+        Self { first: None, rest: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, waker: Waker) {
+        if self.first.is_none() {
+            self.first = Some(waker);
+        } else {
+            self.rest.push(waker);
+        }
+    }
+
+    /// Wakes each, if there are any: see [`wake_all`].
+    pub(crate) fn wake(self) {
+        if self.first.is_some() {
+            wake_all(self);
+        }
+    }
+}
+
+impl IntoIterator for Wakers {
+    type Item = Waker;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Waker>, std::vec::IntoIter<Waker>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
 /// Wakes each. A waker that panics has told so by the panic hook, and ends there: it is no fault of whoever happens to
 /// wake it, and the others have to be woken all the same.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        if let Err(payload) = guard::catch(|| waker.wake()) {
-            guard::forget(payload);
-        }
+    let mut wakers = wakers.into_iter();
+    // One that panics is off the iterator already.
+    while let Err(payload) = guard::catch(|| wakers.by_ref().for_each(Waker::wake)) {
+        guard::forget(payload);
     }
 }
 
@@ -326,7 +410,7 @@ mod tests {
         assert!(queue.leave(&mut second).is_some());
         assert!(queue.notify_front().is_some_and(|waker| waker.will_wake(&waker_of_first)));
         assert!(queue.leave(&mut first).is_none(), "it was notified, and has no waker to give back");
-        assert!(queue.leave(&mut first).is_none() && first.is_none() && queue.entries.is_empty());
+        assert!(queue.leave(&mut first).is_none() && first.is_none() && queue.used == 0);
         drop(waker_of_first);
         assert_eq!(Arc::strong_count(&wakes), 1);
     }

@@ -1,4 +1,7 @@
-//! Models of the permits: who asks against who releases, leaves, closes, resizes.
+//! Models of the permits: who asks against who releases, leaves, closes, resizes; with the lock and without.
+//!
+//! A [`Counter`] is read and then written: two who have the one permit at once, or one who doesn't see what the one
+//! before did with it, lose a count.
 
 use super::*;
 use crate::limiter::Limiter;
@@ -21,6 +24,30 @@ fn queued(semaphore: &Arc<Semaphore>, permits: usize) -> AcquireArc {
     let mut acquire = semaphore.acquire_many_arc(permits);
     assert!(poll_once(&mut acquire).is_pending());
     acquire
+}
+
+struct Counter(AtomicUsize);
+
+impl Counter {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(0)))
+    }
+
+    fn read(&self) -> usize {
+        // Ordering: Relaxed; the permit under test orders it.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.0.store(self.read() + 1, Ordering::Relaxed);
+    }
+}
+
+/// Counts with a permit, if it is to be had at once. Returns how often it did.
+fn try_to_count(semaphore: &Semaphore, counter: &Counter) -> usize {
+    let Ok(_permit) = semaphore.try_acquire() else { return 0 };
+    counter.count();
+    1
 }
 
 fn drop_elsewhere<T: Send + 'static>(value: T) -> thread::JoinHandle<()> {
@@ -185,6 +212,9 @@ fn who_panics_with_a_permit_lets_the_next_in() {
     model(|| {
         let semaphore = semaphore(1);
         let permit = take(&semaphore, 1);
+        // One who waits by now: loom's threads share what std knows of panics, so that one which asks, and takes what is
+        // open out under the lock, would poison loom's own.
+        let waiting = queued(&semaphore, 1);
         let panicking = thread::spawn(move || {
             let panic = crate::guard::catch(|| {
                 let _permit = permit;
@@ -192,7 +222,7 @@ fn who_panics_with_a_permit_lets_the_next_in() {
             });
             let Err(_) = panic;
         });
-        drop(block_on(semaphore.acquire()).unwrap());
+        drop(block_on(waiting).unwrap());
         panicking.join().unwrap();
         assert_whole(&semaphore, 1);
     });
@@ -439,5 +469,157 @@ fn permits_that_are_forgotten_are_gone_and_no_others() {
         forgetting.join().unwrap();
         releasing.join().unwrap();
         assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn who_takes_what_is_open_sees_what_was_done_with_it() {
+    model(|| {
+        let (semaphore, counter) = (semaphore(1), Counter::new());
+        let others = [(); 2].map(|()| {
+            let (semaphore, counter) = (semaphore.clone(), counter.clone());
+            thread::spawn(move || try_to_count(&semaphore, &counter))
+        });
+        let mut counted = try_to_count(&semaphore, &counter);
+        for other in others {
+            counted += other.join().unwrap();
+        }
+        assert!(counted >= 1, "the first of all has it");
+        assert_eq!(counter.read(), counted);
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn who_asks_under_the_lock_sees_what_was_done_without_it() {
+    model(|| {
+        let (semaphore, counter) = (semaphore(1), Counter::new());
+        let other = thread::spawn({
+            let (semaphore, counter) = (semaphore.clone(), counter.clone());
+            move || {
+                let _permit = block_on(semaphore.acquire()).unwrap();
+                counter.count();
+            }
+        });
+        let permit = block_on(semaphore.acquire()).unwrap();
+        counter.count();
+        drop(permit);
+        other.join().unwrap();
+        assert_eq!(counter.read(), 2);
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn who_takes_what_a_waiter_left_open_sees_what_was_done_with_it() {
+    model(|| {
+        let (semaphore, counter) = (semaphore(1), Counter::new());
+        let permit = take(&semaphore, 1);
+        let leaving = queued(&semaphore, 1);
+        let releasing = thread::spawn({
+            let counter = counter.clone();
+            move || {
+                counter.count();
+                drop(permit);
+            }
+        });
+        let trying = thread::spawn({
+            let (semaphore, counter) = (semaphore.clone(), counter.clone());
+            move || try_to_count(&semaphore, &counter)
+        });
+        drop(leaving);
+        releasing.join().unwrap();
+        let counted = 1 + trying.join().unwrap();
+        assert_eq!(counter.read(), counted);
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn of_those_who_ask_for_more_and_for_less_at_once_both_are_served() {
+    model(|| {
+        let semaphore = semaphore(2);
+        let other = thread::spawn({
+            let semaphore = semaphore.clone();
+            move || drop(block_on(semaphore.acquire_many(2)).unwrap())
+        });
+        drop(block_on(semaphore.acquire()).unwrap());
+        other.join().unwrap();
+        assert_whole(&semaphore, 2);
+    });
+}
+
+#[test]
+fn what_the_last_waiter_leaves_is_open_to_all() {
+    model(|| {
+        let semaphore = semaphore(2);
+        let permit = take(&semaphore, 1);
+        let leaving = drop_elsewhere(queued(&semaphore, 2));
+        let releasing = drop_elsewhere(permit);
+        // One is free all the time, and whoever waits for two may be gone.
+        let permit = semaphore.try_acquire();
+        leaving.join().unwrap();
+        releasing.join().unwrap();
+        assert!(semaphore.try_acquire().is_ok());
+        drop(permit);
+        assert!(semaphore.try_acquire_many(2).is_ok());
+        assert_whole(&semaphore, 2);
+    });
+}
+
+#[test]
+fn who_takes_what_is_open_during_a_close_has_it_or_is_told() {
+    model(|| {
+        let semaphore = semaphore(1);
+        let closing = thread::spawn({
+            let semaphore = semaphore.clone();
+            move || semaphore.close()
+        });
+        let permit = semaphore.try_acquire();
+        assert!(permit.as_ref().err().is_none_or(TryAcquireError::is_closed));
+        closing.join().unwrap();
+        drop(permit);
+        assert!(semaphore.try_acquire().unwrap_err().is_closed(), "a permit that comes back opens nothing");
+        assert_whole(&semaphore, 1);
+    });
+}
+
+#[test]
+fn a_snapshot_adds_up_while_permits_come_and_go_and_there_are_more() {
+    model(|| {
+        let limiter = Limiter::new(1);
+        let taking = thread::spawn({
+            let limiter = limiter.clone();
+            move || drop(limiter.try_acquire())
+        });
+        let resizing = thread::spawn({
+            let limiter = limiter.clone();
+            move || limiter.set_total(2)
+        });
+        let Statistics { total, available, borrowed, waiting } = limiter.statistics();
+        assert_eq!((available + borrowed, waiting), (total, 0));
+        assert!(borrowed <= 1);
+        taking.join().unwrap();
+        resizing.join().unwrap();
+        assert_eq!(limiter.statistics(), Statistics { total: 2, available: 2, borrowed: 0, waiting: 0 });
+    });
+}
+
+#[test]
+fn what_is_taken_while_a_limiter_shrinks_comes_back_to_what_there_is() {
+    model(|| {
+        let limiter = Limiter::new(2);
+        let taking = [(); 2].map(|()| {
+            let limiter = limiter.clone();
+            thread::spawn(move || limiter.try_acquire().is_some())
+        });
+        limiter.set_total(1);
+        let Statistics { available, borrowed, .. } = limiter.statistics();
+        assert!(available <= 1 && borrowed <= 2 && available + borrowed <= 2);
+        let [one, other] = taking.map(|thread| thread.join().unwrap());
+        assert!(one || other, "one is free all the time for one of them");
+        assert_eq!(limiter.statistics(), Statistics { total: 1, available: 1, borrowed: 0, waiting: 0 });
+        let permit = limiter.try_acquire();
+        assert!(permit.is_some() && limiter.try_acquire().is_none());
     });
 }

@@ -86,8 +86,9 @@ impl Limiter {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue. A permit that had been handed over goes to the next.
+    #[inline]
     pub fn acquire(&self) -> AcquireLimiter {
-        AcquireLimiter { limiter: self.clone(), waiting: Waiting::new(1), around: None, begun: false, stuck: false }
+        AcquireLimiter { limiter: self.clone(), waiting: Waiting::new(1), around: None, stuck: false }
     }
 
     /// Waits for a permit on behalf of `key`, which can have one at a time: a user, a host, a file.
@@ -130,6 +131,7 @@ impl Limiter {
 
     /// Takes a permit, if one is free and nobody waits.
     #[must_use]
+    #[inline]
     pub fn try_acquire(&self) -> Option<LimiterPermit> {
         self.0.permits.try_acquire(1).ok()?;
         Some(LimiterPermit { limiter: self.clone(), key: None })
@@ -193,9 +195,10 @@ impl LimiterPermit {
 }
 
 impl Drop for LimiterPermit {
+    #[inline]
     fn drop(&mut self) {
         // The key first: who is let in by the permit may ask for the same key.
-        self.key = None;
+        drop(self.key.take());
         self.limiter.0.permits.give_back(1);
     }
 }
@@ -233,9 +236,8 @@ impl Drop for KeyInUse {
 pub struct AcquireLimiter {
     limiter: Limiter,
     waiting: Waiting,
-    /// What the jobs around hold, where it is of this limiter; known at the first poll.
+    /// What the jobs around hold, where it is of this limiter; asked by who doesn't get a permit at once.
     around: Option<Arc<Held>>,
-    begun: bool,
     /// Whether that was counted as stuck.
     stuck: bool,
 }
@@ -252,9 +254,26 @@ impl AcquireLimiter {
         assert!(!for_ever, "{}", AcquireError::STUCK);
     }
 
+    #[inline]
     fn unstick(&mut self) {
+        if self.around.is_some() {
+            self.take_back();
+        }
+    }
+
+    #[cold]
+    fn take_back(&mut self) {
         if let Some(held) = self.around.take().filter(|_| self.stuck) {
             self.limiter.0.permits.unstick(held.of(&self.limiter));
+        }
+    }
+
+    /// Is about to wait: it matters what the jobs around hold.
+    #[cold]
+    fn look_around(&mut self) {
+        self.around = context::held().filter(|held| held.of(&self.limiter).next().is_some());
+        if self.around.is_some() {
+            self.waiting = Waiting::new(1).inside();
         }
     }
 }
@@ -262,14 +281,11 @@ impl AcquireLimiter {
 impl Future for AcquireLimiter {
     type Output = LimiterPermit;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LimiterPermit> {
         let this = &mut *self;
-        if !this.begun {
-            this.begun = true;
-            this.around = context::held().filter(|held| held.of(&this.limiter).next().is_some());
-            if this.around.is_some() {
-                this.waiting = Waiting::new(1).inside();
-            }
+        if this.waiting.is_new() && !this.waiting.takes_at_once(&this.limiter.0.permits) {
+            this.look_around();
         }
         match this.waiting.poll(&this.limiter.0.permits, cx) {
             Poll::Ready(Ok(())) => {
@@ -280,7 +296,7 @@ impl Future for AcquireLimiter {
             // It is never closed, and one permit is never too many.
             Poll::Ready(Err(error)) => unreachable!("a limiter refused a permit: {error}"),
             Poll::Pending => {
-                if this.waiting.is_queued() {
+                if this.around.is_some() && this.waiting.is_queued() {
                     this.stick();
                 }
                 Poll::Pending
@@ -290,6 +306,7 @@ impl Future for AcquireLimiter {
 }
 
 impl Drop for AcquireLimiter {
+    #[inline]
     fn drop(&mut self) {
         self.unstick();
         self.waiting.leave(&self.limiter.0.permits);

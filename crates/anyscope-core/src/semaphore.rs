@@ -606,6 +606,11 @@ impl Waiting {
     }
 
     #[inline]
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self.place, Place::Outside)
+    }
+
+    #[inline]
     pub(crate) fn is_queued(&self) -> bool {
         matches!(self.place, Place::Queued(_))
     }

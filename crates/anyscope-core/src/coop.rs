@@ -40,15 +40,33 @@ impl Balance {
 }
 
 /// Takes a step. Where there is none left, the caller has been woken already and is to return `Pending`.
+#[inline]
 pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
-    let Some(Balance { left, refused }) = balance(cx) else { return Poll::Ready(()) };
-    if left > 0 {
-        BALANCE.with(|balance| balance.set(Balance { left: left - 1, refused }));
+    if !counts(cx) {
+        return Poll::Ready(());
+    }
+    let took = BALANCE.try_with(|balance| {
+        let Balance { left, refused } = balance.get();
+        if left > 0 {
+            // Where nothing of this crate polls the caller, nobody looks at what is left here.
+            balance.set(Balance { left: left - 1, refused });
+        }
+        left > 0
+    });
+    if took.unwrap_or(true) { Poll::Ready(()) } else { poll_refused(cx) }
+}
+
+/// There is no step left.
+#[cold]
+fn poll_refused(cx: &mut Context<'_>) -> Poll<()> {
+    if !context::is_inside() {
+        BALANCE.with(|balance| balance.set(Balance::FULL));
         return Poll::Ready(());
     }
     YIELDS.with(|count| count.set(count.get().wrapping_add(1)));
-    let refused = refused + 1;
     BALANCE.with(|balance| {
+        let Balance { left, refused } = balance.get();
+        let refused = refused + 1;
         balance.set(if refused >= REFUSALS { Balance::FULL } else { Balance { left, refused } });
     });
     observe::waits(|| Wait::Turn);
@@ -58,16 +76,14 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 
 /// Tells whether the next step would have to wait, for who can't wait once it has taken something without saying so.
 pub(crate) fn must_give_way(cx: &Context<'_>) -> bool {
-    balance(cx).is_some_and(|balance| balance.left == 0)
+    counts(cx) && BALANCE.try_with(Cell::get).is_ok_and(|balance| balance.left == 0) && context::is_inside()
 }
 
-/// What is left, where steps are counted.
-fn balance(cx: &Context<'_>) -> Option<Balance> {
+/// Whether the steps of who polls with this are counted, where something of this crate polls it.
+#[inline]
+fn counts(cx: &Context<'_>) -> bool {
     // A waker without data stands for nobody.
-    if cfg!(bug_budget_without_end) || !context::is_inside() || cx.waker().data().is_null() {
-        return None;
-    }
-    BALANCE.try_with(Cell::get).ok()
+    !cfg!(bug_budget_without_end) && !cx.waker().data().is_null()
 }
 
 /// Polls something with a budget of its own.

@@ -100,6 +100,29 @@ pub(crate) fn fresh<T>(poll: impl FnOnce() -> T) -> T {
     poll()
 }
 
+/// Budgets for several who are polled one after the other. What is there is restored in the end.
+pub(crate) struct Budgets(Balance);
+
+impl Budgets {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self(BALANCE.try_with(Cell::get).unwrap_or(Balance::FULL))
+    }
+
+    /// Begins with the next, who has a budget of its own.
+    #[inline]
+    pub(crate) fn next(&mut self) {
+        let _ = BALANCE.try_with(|balance| balance.set(Balance::FULL));
+    }
+}
+
+impl Drop for Budgets {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = BALANCE.try_with(|balance| balance.set(self.0));
+    }
+}
+
 /// How often this thread forced somebody to wait: who compares two readings learns whether a future that is pending
 /// only gave way.
 pub(crate) fn forced_yields() -> u32 {

@@ -8,7 +8,7 @@
 
 #[cfg(not(any(anyscope_loom, anyscope_shuttle)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use std::sync::{Arc, Mutex as RawMutex, MutexGuard, Weak};
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
@@ -31,7 +31,7 @@ mod imp {
 
 #[cfg(anyscope_loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use loom::sync::{Mutex as RawMutex, MutexGuard};
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
@@ -39,7 +39,7 @@ mod imp {
     /// loom's takes no `const` initialiser.
     macro_rules! without_const {
         ($($(#[$attr:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {
-            loom::thread_local! { $($(#[$attr])* static $name: $type = $init;)* }
+            ::loom::thread_local! { $($(#[$attr])* static $name: $type = $init;)* }
         };
     }
     pub(crate) use without_const as thread_local;
@@ -97,7 +97,7 @@ mod imp {
 
 #[cfg(anyscope_shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
     pub(crate) use shuttle::sync::{Mutex as RawMutex, MutexGuard};
     pub(crate) use shuttle::thread::yield_now;
     pub(crate) use shuttle::thread_local;
@@ -145,7 +145,7 @@ mod imp {
 #[cfg(all(test, anyscope_loom))]
 pub(crate) use imp::counted;
 pub(crate) use imp::{
-    AtomicBool, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, new_cyclic, thread_local, yield_now,
+    AtomicBool, AtomicU32, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, new_cyclic, thread_local, yield_now,
 };
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::models::{Gate, Ledger, Wakes, block_on, model, thread};
 use std::future::{poll_fn, ready};
+use std::pin::Pin;
 
 type BoxedFuture = Pin<Box<dyn Future<Output = u32> + Send>>;
 
@@ -155,7 +156,7 @@ fn a_set_that_is_dropped_during_a_wake_keeps_nothing() {
         let (ledger, gate, wakes) = (Ledger::new(), Gate::new(), Wakes::new());
         let mut set = Set::new();
         set.add(0, ledger.future(gate.passed()));
-        let list = Arc::downgrade(&set.list);
+        let list = Arc::downgrade(set.woken.as_ref().unwrap());
         let waker = Waker::from(wakes.clone());
         set.poll(&Context::from_waker(&waker), |_, ()| true);
         drop(waker);
@@ -203,5 +204,97 @@ fn a_poll_sees_what_was_done_before_a_wake_that_found_the_slot_queued() {
         assert_eq!(drain(&mut set), [(0, ())]);
         early.join().unwrap();
         doing.join().unwrap();
+    });
+}
+
+#[test]
+fn a_future_that_wakes_itself_is_polled_again() {
+    model(|| {
+        let gate = Gate::new();
+        let mut set = Set::new();
+        let mut polls = 0;
+        // Its own wakes and the one from elsewhere come in any order, and at the same time.
+        set.add(
+            0,
+            poll_fn({
+                let gate = gate.clone();
+                move |cx| {
+                    polls += 1;
+                    if polls < 3 {
+                        cx.waker().wake_by_ref();
+                    }
+                    let opened = gate.poll_open(cx);
+                    if opened.is_ready() && polls >= 3 { Poll::Ready(polls) } else { Poll::Pending }
+                }
+            }),
+        );
+        let opening = open(&gate);
+        let values = drain(&mut set);
+        assert!(values[0].1 <= 5, "one poll for the first, and one for each wake at most: {values:?}");
+        opening.join().unwrap();
+    });
+}
+
+#[test]
+fn who_wakes_itself_is_polled_after_those_who_were_woken_before() {
+    model(|| {
+        let gate = Gate::new();
+        let mut set: Set<BoxedFuture> = Set::new();
+        set.add(0, after(&gate, 0));
+        let mut first = true;
+        // Opens the gate, and wakes itself behind that.
+        set.add(
+            1,
+            Box::pin(poll_fn(move |cx| {
+                if !mem::take(&mut first) {
+                    return Poll::Ready(1);
+                }
+                gate.open();
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })),
+        );
+        // Wakes itself by a waker that it has given to another thread, too.
+        let mut waking = None;
+        set.add(
+            2,
+            Box::pin(poll_fn(move |cx| {
+                if let Some(thread) = waking.take() {
+                    thread::JoinHandle::join(thread).unwrap();
+                    return Poll::Ready(2);
+                }
+                let waker = cx.waker().clone();
+                waking = Some(thread::spawn(move || waker.wake()));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })),
+        );
+        assert_eq!(drain(&mut set), [(0, 0), (1, 1), (2, 2)]);
+    });
+}
+
+#[test]
+fn a_panic_of_one_that_has_woken_itself_loses_no_wake() {
+    model(|| {
+        let gate = Gate::new();
+        let mut set: Set<BoxedFuture> = Set::new();
+        let mut first = true;
+        set.add(
+            0,
+            Box::pin(poll_fn(move |cx| {
+                if !mem::take(&mut first) {
+                    return Poll::Ready(0);
+                }
+                cx.waker().wake_by_ref();
+                std::panic::resume_unwind(Box::new(()));
+            })),
+        );
+        set.add(1, after(&gate, 1));
+        let opening = open(&gate);
+        assert!(guard::catch(|| drain(&mut set)).is_err());
+        let mut values = drain(&mut set);
+        values.sort_unstable();
+        assert_eq!(values, [(0, 0), (1, 1)]);
+        opening.join().unwrap();
     });
 }

@@ -1,6 +1,6 @@
 //! [`race`] and [`race_ok`]: wait for the first.
 
-use crate::coop;
+use crate::coop::{self, Budgets};
 use crate::ready_list::Set;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -130,7 +130,7 @@ pub struct Race<F> {
     set: Set<F>,
 }
 
-// Nothing of it is pinned: the set keeps each future in a box of its own.
+// Nothing of it is pinned: the set keeps the futures on the heap, where they don't move.
 impl<F> Unpin for Race<F> {}
 
 impl<F: Future> Future for Race<F> {
@@ -167,7 +167,7 @@ pub struct RaceOk<F, E> {
     ended: bool,
 }
 
-// Nothing of it is pinned: the set keeps each future in a box of its own.
+// Nothing of it is pinned: the set keeps the futures on the heap, where they don't move.
 impl<F, E> Unpin for RaceOk<F, E> {}
 
 impl<F, T, E> Future for RaceOk<F, E>
@@ -235,14 +235,17 @@ macro_rules! tuples {
                 let mut this = self.project();
                 let mut live = false;
                 let mut winner = None;
+                let mut budgets = Budgets::new();
                 $(if winner.is_none() {
                     if let Some(future) = this.$f.as_mut().as_pin_mut() {
                         live = true;
-                        if let Poll::Ready(value) = coop::fresh(|| future.poll(cx)) {
+                        budgets.next();
+                        if let Poll::Ready(value) = future.poll(cx) {
                             winner = Some(value);
                         }
                     }
                 })+
+                drop(budgets);
                 assert!(live, "a race was polled after it had ended");
                 let Some(value) = winner else { return Poll::Pending };
                 $(this.$f.set(None);)+

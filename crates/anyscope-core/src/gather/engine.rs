@@ -27,6 +27,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::iter::Fuse;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::ControlFlow;
 use std::panic::Location;
 use std::pin::{Pin, pin};
@@ -70,11 +71,14 @@ pub trait Mode {
 pub trait Pool<F: Future> {
     fn open(location: &'static Location<'static>) -> Self;
     fn len(&self) -> usize;
-    fn add(&mut self, index: usize, future: F);
+    /// Adds what `input` gives, at most `room` of it, and counts it in `started`, which is the index of the next. Returns
+    /// whether the input has ended.
+    #[must_use]
+    fn fill(&mut self, input: &mut impl Iterator<Item = F>, room: usize, started: &mut usize) -> bool;
     /// Polls what is ready. `done` says whether to go on. Returns false where there is no use in going on: one panicked on another
     /// thread, or the runtime is gone.
     #[must_use]
-    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool;
+    fn poll(&mut self, cx: &mut Context<'_>, done: impl FnMut(usize, F::Output) -> bool) -> bool;
     /// Stops what is in progress, and waits until it has ended. What ended meanwhile can still be had by a poll.
     fn poll_stop(&mut self, reason: &Reason, cx: &mut Context<'_>) -> Poll<()>;
     /// Waits for the end of what has nothing in progress any more.
@@ -94,11 +98,11 @@ impl<F: Future> Pool<F> for Set<F> {
         Self::len(self)
     }
 
-    fn add(&mut self, index: usize, future: F) {
-        Self::add(self, index, future);
+    fn fill(&mut self, input: &mut impl Iterator<Item = F>, room: usize, started: &mut usize) -> bool {
+        Self::fill(self, input, room, started)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool {
+    fn poll(&mut self, cx: &mut Context<'_>, done: impl FnMut(usize, F::Output) -> bool) -> bool {
         Self::poll(self, cx, done);
         true
     }
@@ -132,6 +136,25 @@ struct Values<T> {
     task: Option<Waker>,
 }
 
+impl<T: Send + 'static, R: Runtime> Spawned<T, R> {
+    fn spawn(&mut self, index: usize, future: impl Future<Output = T> + Send + 'static) {
+        let Some(reserved) = self.owner.group.reserve(Role::Child) else { return };
+        self.len += 1;
+        let values = self.values.clone();
+        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
+        Cell::spawn_detached(reserved, birth, async move {
+            let value = future.await;
+            let task = {
+                let mut values = values.lock();
+                values.ready.push_back((index, value));
+                values.task.take()
+            };
+            wake_all(task);
+            Step::Value(())
+        });
+    }
+}
+
 impl<F, R> Pool<F> for Spawned<F::Output, R>
 where
     F: Future + Send + 'static,
@@ -152,24 +175,16 @@ where
         self.len
     }
 
-    fn add(&mut self, index: usize, future: F) {
-        let Some(reserved) = self.owner.group.reserve(Role::Child) else { return };
-        self.len += 1;
-        let values = self.values.clone();
-        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
-        Cell::spawn_detached(reserved, birth, async move {
-            let value = future.await;
-            let task = {
-                let mut values = values.lock();
-                values.ready.push_back((index, value));
-                values.task.take()
-            };
-            wake_all(task);
-            Step::Value(())
-        });
+    fn fill(&mut self, input: &mut impl Iterator<Item = F>, room: usize, started: &mut usize) -> bool {
+        for _ in 0..room {
+            let Some(future) = input.next() else { return true };
+            self.spawn(*started, future);
+            *started += 1;
+        }
+        false
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, F::Output) -> bool) -> bool {
+    fn poll(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(usize, F::Output) -> bool) -> bool {
         let task = cx.waker().clone();
         let unused = self.values.lock().task.replace(task);
         drop(unused);
@@ -267,7 +282,7 @@ where
     pub(super) unpulled: bool,
     closed: bool,
     /// The values of a gather that is awaited as a whole.
-    values: Vec<Option<P::Value>>,
+    values: InOrder<P::Value>,
 }
 
 impl<I, F, R, P> Gather<I, F, R, P>
@@ -435,7 +450,7 @@ where
                 // Both are polled every time: the consumer first, then what goes on beside it (invariant 2).
                 let consumed = consumer.as_mut().poll(cx);
                 self.fill(ended.len());
-                self.advance(cx, &mut |index, value| ended.push_back((index, value)));
+                self.advance(cx, |index, value| ended.push_back((index, value)));
                 if self.state.is_cut() { Poll::Ready(()) } else { consumed }
             })
             .await;
@@ -455,7 +470,7 @@ where
         }
         if !self.state.is_cut() && ended.is_empty() {
             self.fill(0);
-            self.advance(cx, &mut |index, value| ended.push_back((index, value)));
+            self.advance(cx, |index, value| ended.push_back((index, value)));
         }
         if self.state.is_cut() {
             return Poll::Ready(None);
@@ -477,30 +492,30 @@ where
             };
         }
         let Some(pool) = &mut self.state.pool else { return };
-        while !self.state.exhausted && !self.state.unpulled && pool.len() + waiting < self.limit {
-            let Some(future) = self.input.next() else {
-                self.state.exhausted = true;
-                self.state.total = Some(self.state.started);
-                return;
-            };
-            pool.add(self.state.started, future);
-            self.state.started += 1;
+        let room = self.limit.saturating_sub(pool.len() + waiting);
+        if self.state.exhausted || self.state.unpulled || room == 0 {
+            return;
+        }
+        if pool.fill(&mut self.input, room, &mut self.state.started) {
+            self.state.exhausted = true;
+            self.state.total = Some(self.state.started);
         }
     }
 
     /// Polls what is ready of what is in progress, and sorts it.
-    pub(super) fn advance(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) {
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(usize, P::Value)) {
         let mut stop = None;
-        self.step(cx, &mut |index, output, _| sort::<P, _>(index, output, &mut stop, done));
+        let stopped = &mut stop;
+        self.step(cx, &mut move |index, output, _| sort::<P, _>(index, output, stopped, &mut done));
         self.state.stop = self.state.stop.take().or(stop);
     }
 
     /// Polls what is ready of what is in progress. `take` is told, with each output, its place and how many are at most
     /// still to come; it says whether to go on.
-    fn step(&mut self, cx: &mut Context<'_>, take: &mut Take<'_, F::Output>) {
+    fn step(&mut self, cx: &mut Context<'_>, take: &mut impl Take<F::Output>) {
         let Self { input, state: State { pool, finished, started, total, cut, broken, .. }, on_progress, .. } = self;
         let Some(pool) = pool else { return };
-        *broken |= !pool.poll(cx, &mut |index, output| {
+        *broken |= !pool.poll(cx, move |index, output| {
             *finished += 1;
             if let Some(f) = on_progress {
                 f(Progress { finished: *finished, started: *started, total: *total });
@@ -518,7 +533,7 @@ where
 
     /// Pulls what there is room for and polls what is ready, in turn, until there is nothing more to do now. Ready when
     /// everything has ended, or when it was cut.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>, take: &mut Take<'_, F::Output>) -> Poll<()> {
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>, mut take: impl Take<F::Output>) -> Poll<()> {
         assert!(!self.state.closed, "a gather was polled after it had ended");
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
@@ -527,7 +542,7 @@ where
         while !self.state.is_cut() {
             self.fill(0);
             let before = self.state.finished;
-            self.step(cx, take);
+            self.step(cx, &mut take);
             if self.state.exhausted || self.state.finished == before {
                 break;
             }
@@ -542,9 +557,10 @@ where
     }
 
     /// [`drive`](Self::drive), with the outputs sorted.
-    pub(super) fn drive_sorted(&mut self, cx: &mut Context<'_>, done: &mut dyn FnMut(usize, P::Value)) -> Poll<()> {
+    pub(super) fn drive_sorted(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(usize, P::Value)) -> Poll<()> {
         let mut stop = None;
-        let driven = self.drive(cx, &mut |index, output, _| sort::<P, _>(index, output, &mut stop, done));
+        let stopped = &mut stop;
+        let driven = self.drive(cx, move |index, output, _| sort::<P, _>(index, output, stopped, &mut done));
         self.state.stop = self.state.stop.take().or(stop);
         driven
     }
@@ -567,13 +583,16 @@ where
 }
 
 /// What is done with the output of a future.
-pub(super) type Take<'a, T> = dyn FnMut(usize, T, Option<usize>) -> ControlFlow<Cut> + 'a;
+pub(super) trait Take<T>: FnMut(usize, T, Option<usize>) -> ControlFlow<Cut> {}
 
+impl<T, C: FnMut(usize, T, Option<usize>) -> ControlFlow<Cut>> Take<T> for C {}
+
+#[inline]
 fn sort<P: Policy<T>, T>(
     index: usize,
     output: T,
     stop: &mut Option<P::Stop>,
-    done: &mut dyn FnMut(usize, P::Value),
+    done: &mut impl FnMut(usize, P::Value),
 ) -> ControlFlow<Cut> {
     match P::sort(output) {
         Ok(value) => {
@@ -607,7 +626,7 @@ where
             exhausted: false,
             unpulled: false,
             closed: false,
-            values: Vec::new(),
+            values: InOrder::new(),
         }
     }
 
@@ -622,7 +641,7 @@ where
     }
 }
 
-// Nothing of it is pinned: the pool keeps each future in a box of its own.
+// Nothing of it is pinned: the pool keeps the futures on the heap, where they don't move.
 impl<I, F, R, P, M, N> Unpin for Gather<I, F, R, P, M, N>
 where
     F: Future,
@@ -646,21 +665,55 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let mut values = std::mem::take(&mut this.state.values);
-        let driven = this.drive_sorted(cx, &mut |index, value| {
-            if values.len() <= index {
-                values.resize_with(index + 1, || None);
-            }
-            values[index] = Some(value);
-        });
+        let mut values = mem::replace(&mut this.state.values, InOrder::new());
+        let gathered = &mut values;
+        let driven = this.drive_sorted(cx, move |index, value| gathered.put(index, value));
         if this.state.is_cut() {
-            values.clear();
+            values = InOrder::new();
         }
         if driven.is_pending() || this.poll_joined(cx).is_pending() {
             this.state.values = values;
             return Poll::Pending;
         }
-        Poll::Ready(P::finish(this.close().map(|()| values.into_iter().flatten().collect())))
+        Poll::Ready(P::finish(this.close().map(|()| values.into_vec())))
+    }
+}
+
+/// Values that come in any order, and end up in that of their numbers.
+struct InOrder<T> {
+    /// Those before which none is missing.
+    first: Vec<T>,
+    /// What comes behind them: the one that is missing, and so on.
+    behind: VecDeque<Option<T>>,
+}
+
+impl<T> InOrder<T> {
+    const fn new() -> Self {
+        Self { first: Vec::new(), behind: VecDeque::new() }
+    }
+
+    #[inline]
+    fn put(&mut self, index: usize, value: T) {
+        if index == self.first.len() && self.behind.is_empty() {
+            self.first.push(value);
+        } else {
+            self.put_behind(index - self.first.len(), value);
+        }
+    }
+
+    fn put_behind(&mut self, place: usize, value: T) {
+        if self.behind.len() <= place {
+            self.behind.resize_with(place + 1, || None);
+        }
+        self.behind[place] = Some(value);
+        while let Some(Some(_)) = self.behind.front() {
+            self.first.extend(self.behind.pop_front().flatten());
+        }
+    }
+
+    fn into_vec(mut self) -> Vec<T> {
+        self.first.extend(self.behind.into_iter().flatten());
+        self.first
     }
 }
 

@@ -157,7 +157,7 @@ where
 
         let yields = coop::forced_yields();
         let driven =
-            context::within(this.frame, || gather.drive_sorted(cx, &mut |index, value| values.push((index, value))));
+            context::within(this.frame, || gather.drive_sorted(cx, |index, value| values.push((index, value))));
         if driven.is_pending() {
             let Some(at) = at else { return Poll::Pending };
             if this.alarm.poll(at, cx).is_pending() {
@@ -179,7 +179,7 @@ where
             return Poll::Pending;
         }
         // What a child came to before it learnt of the deadline is there now: late but done is done.
-        context::within(this.frame, || gather.advance(cx, &mut |index, value| values.push((index, value))));
+        context::within(this.frame, || gather.advance(cx, |index, value| values.push((index, value))));
         let total = gather.state.total;
         let is_complete = gather.state.cut.is_none() || total == Some(values.len());
         let partial = Partial { is_complete, total, values: in_order(values).collect() };

@@ -187,7 +187,7 @@ pub struct Under<G, L> {
     rule: L,
 }
 
-// Nothing of it is pinned: the gather keeps each future in a box of its own.
+// Nothing of it is pinned: the gather keeps the futures on the heap, where they don't move.
 impl<G, L> Unpin for Under<G, L> {}
 
 impl<I, F, R, P, M, N, L> Future for Under<Gather<I, F, R, P, M, N>, L>
@@ -209,7 +209,7 @@ where
         if is_new && rule.is_decided(gather.input.size_hint().1) {
             gather.state.cut = Some(Cut::Decided);
         }
-        let driven = gather.drive(cx, &mut |index, output, ahead| rule.take(index, output, ahead));
+        let driven = gather.drive(cx, |index, output, ahead| rule.take(index, output, ahead));
         if driven.is_pending() || gather.poll_joined(cx).is_pending() {
             return Poll::Pending;
         }

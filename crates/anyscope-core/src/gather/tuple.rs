@@ -1,7 +1,7 @@
 //! Gathers of tuples: each future in its place, without an allocation.
 
 use super::{All, FirstErr, Gatherable, Policy, TryGatherable, Tuple};
-use crate::coop;
+use crate::coop::{self, Budgets};
 use crate::runtime::Runtime;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -20,12 +20,14 @@ pin_project! {
 
 impl<F: Future, V> Slot<F, V> {
     /// Polls the future if it hasn't ended, and says whether it has.
-    fn poll<P>(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<bool, P::Stop>
+    #[inline]
+    fn poll<P>(mut self: Pin<&mut Self>, cx: &mut Context<'_>, budgets: &mut Budgets) -> Result<bool, P::Stop>
     where
         P: Policy<F::Output, Value = V>,
     {
         let SlotProjection::Running { future } = self.as_mut().project() else { return Ok(true) };
-        let Poll::Ready(output) = coop::fresh(|| future.poll(cx)) else { return Ok(false) };
+        budgets.next();
+        let Poll::Ready(output) = future.poll(cx) else { return Ok(false) };
         let value = P::sort(output)?;
         self.set(Self::Ended { value: Some(value) });
         Ok(true)
@@ -72,11 +74,13 @@ macro_rules! tuples {
                     return Poll::Pending;
                 }
                 let mut this = self.project();
+                let mut budgets = Budgets::new();
                 let ended = (|| {
-                    let all = this.$first.as_mut().poll::<P>(cx)?;
-                    $(let all = this.$f.as_mut().poll::<P>(cx)? && all;)*
+                    let all = this.$first.as_mut().poll::<P>(cx, &mut budgets)?;
+                    $(let all = this.$f.as_mut().poll::<P>(cx, &mut budgets)? && all;)*
                     Ok(all)
                 })();
+                drop(budgets);
                 let result = match ended {
                     Ok(false) => return Poll::Pending,
                     Err(stop) => Err(stop),

@@ -135,6 +135,7 @@ impl<R: Runtime> CancelToken<R> {
     /// Asks the clock only where the token has a deadline; outside of any runtime a deadline isn't noticed.
     #[must_use]
     #[track_caller]
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.node.is_cancelled() || (self.node.deadline().is_some() && self.expire(Location::caller()))
     }

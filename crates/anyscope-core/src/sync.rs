@@ -13,11 +13,6 @@ mod imp {
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
 
-    /// Makes a value that knows a weak handle on itself, which finds nothing until the value is there.
-    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
-        Arc::new_cyclic(make)
-    }
-
     /// A weak handle on a value.
     pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
         Arc::downgrade(handle)
@@ -57,36 +52,24 @@ mod imp {
         COUNTS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A weak handle. Its value is born by a store that a reader may see late, as std's is.
-    pub(crate) struct Weak<T> {
-        handle: std::sync::Weak<T>,
-        born: Arc<AtomicBool>,
-    }
+    /// A weak handle.
+    pub(crate) struct Weak<T>(std::sync::Weak<T>);
 
     impl<T> Weak<T> {
         pub(crate) fn upgrade(&self) -> Option<Arc<T>> {
             counted();
-            // Ordering: Acquire; std's where it succeeds.
-            if self.born.load(Ordering::Acquire) { self.handle.upgrade() } else { None }
+            self.0.upgrade()
         }
     }
 
     impl<T> Clone for Weak<T> {
         fn clone(&self) -> Self {
-            Self { handle: self.handle.clone(), born: self.born.clone() }
+            Self(self.0.clone())
         }
     }
 
-    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
-        let born = Arc::new(AtomicBool::new(false));
-        let value = Arc::new_cyclic(|handle| make(&Weak { handle: handle.clone(), born: born.clone() }));
-        // Ordering: Release; as std's.
-        born.store(true, Ordering::Release);
-        value
-    }
-
     pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
-        Weak { handle: Arc::downgrade(handle), born: Arc::new(AtomicBool::new(true)) }
+        Weak(Arc::downgrade(handle))
     }
 
     pub(crate) fn into_inner<T>(handle: Arc<T>) -> Option<T> {
@@ -124,14 +107,6 @@ mod imp {
         }
     }
 
-    pub(crate) fn new_cyclic<T>(make: impl FnOnce(&Weak<T>) -> T) -> Arc<T> {
-        Arc::new_cyclic(|handle| {
-            let value = make(&Weak(handle.clone()));
-            counted();
-            value
-        })
-    }
-
     pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
         Weak(Arc::downgrade(handle))
     }
@@ -145,7 +120,7 @@ mod imp {
 #[cfg(all(test, anyscope_loom))]
 pub(crate) use imp::counted;
 pub(crate) use imp::{
-    AtomicBool, AtomicU32, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, new_cyclic, thread_local, yield_now,
+    AtomicBool, AtomicU32, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, thread_local, yield_now,
 };
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;
@@ -156,6 +131,14 @@ pub(crate) struct Mutex<T>(imp::RawMutex<T>);
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(imp::RawMutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        match self.0.get_mut() {
+            Ok(value) => value,
+            Err(poisoned) => poisoned.into_inner(),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

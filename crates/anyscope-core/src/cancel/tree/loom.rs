@@ -20,6 +20,12 @@ fn message(node: &Node) -> Option<String> {
     node.reason().and_then(|reason| reason.message().map(str::to_owned))
 }
 
+/// A node that its parents have in their lists.
+fn attached(node: Arc<Node>) -> Arc<Node> {
+    node.attach();
+    node
+}
+
 /// Drops a handle that may be the last.
 fn let_go(node: Arc<Node>) {
     sync::counted();
@@ -37,8 +43,34 @@ fn a_child_made_during_a_cancellation_is_cancelled() {
         let root = Node::root();
         let cancelling = cancel(&root, "all");
         let child = Node::below(Some(&root));
+        let was_cancelled = child.is_cancelled();
+        let before = message(&child);
+        assert!(before.is_some() || !was_cancelled);
+        child.attach();
+        let was_marked = child.is_marked();
         cancelling.join().unwrap();
         assert_eq!(message(&child).as_deref(), Some("all"));
+        assert!(was_marked || child.inner.lock().swept, "the pass has come here, or it was marked without");
+    });
+}
+
+#[test]
+fn who_asks_a_node_below_two_for_its_reason_gets_the_same_ever_after() {
+    model(|| {
+        let (around, token) = (Node::root(), Node::root());
+        let joined = attached(Node::joining(&around, &token));
+        let cancelling = [cancel(&around, "around"), cancel(&token, "token"), cancel(&joined, "itself")];
+        let first = message(&joined);
+        let second = message(&joined);
+        for thread in cancelling {
+            thread.join().unwrap();
+        }
+        let last = message(&joined);
+        assert!(last.is_some());
+        for told in [first, second] {
+            assert!(told.is_none() || told == last, "first {told:?}, in the end {last:?}");
+        }
+        assert!(joined.inner.lock().swept);
     });
 }
 
@@ -61,8 +93,8 @@ fn a_chain_that_is_dropped_during_a_cancellation_keeps_it_from_nobody() {
     model(|| {
         let root = Node::root();
         let child = Node::below(Some(&root));
-        let grandchild = Node::below(Some(&child));
-        let sibling = Node::below(Some(&root));
+        let grandchild = attached(Node::below(Some(&child)));
+        let sibling = attached(Node::below(Some(&root)));
         let gone = [Arc::downgrade(&child), Arc::downgrade(&grandchild)];
         let cancelling = cancel(&root, "all");
         let_go(child);
@@ -78,13 +110,13 @@ fn a_chain_that_is_dropped_during_a_cancellation_keeps_it_from_nobody() {
 fn a_key_in_a_list_is_given_up_by_its_own_node_alone() {
     model(|| {
         let root = Node::root();
-        let first = Node::below(Some(&root));
+        let first = attached(Node::below(Some(&root)));
         let dropping = thread::spawn(move || let_go(first));
-        let second = Node::below(Some(&root));
+        let second = attached(Node::below(Some(&root)));
         dropping.join().unwrap();
-        let third = Node::below(Some(&root));
+        let third = attached(Node::below(Some(&root)));
         assert!(root.cancel(&reason("all")));
-        assert!(second.is_cancelled() && third.is_cancelled());
+        assert!(second.is_marked() && third.is_marked());
     });
 }
 
@@ -189,8 +221,9 @@ fn a_node_is_cancelled_by_the_first_of_its_parents_while_it_is_joined_with_the_s
     model(|| {
         let (around, token) = (Node::root(), Node::root());
         let cancelling = cancel(&around, "around");
-        let joined = Node::joining(&around, &token);
+        let joined = attached(Node::joining(&around, &token));
         cancelling.join().unwrap();
+        assert!(joined.is_marked());
         assert_eq!(message(&joined).as_deref(), Some("around"));
         assert!(!token.is_cancelled());
     });
@@ -216,7 +249,7 @@ fn a_node_whose_parents_are_both_cancelled_keeps_one_reason() {
 fn a_joined_node_may_go_while_one_of_its_parents_is_cancelled() {
     model(|| {
         let (around, token) = (Node::root(), Node::root());
-        let joined = Node::joining(&around, &token);
+        let joined = attached(Node::joining(&around, &token));
         let gone = Arc::downgrade(&joined);
         let cancelling = cancel(&token, "token");
         let_go(joined);
@@ -232,7 +265,7 @@ fn who_sees_a_node_marked_sees_its_ancestors_marked() {
     model(|| {
         let root = Node::root();
         let child = Node::below(Some(&root));
-        let grandchild = Node::below(Some(&child));
+        let grandchild = attached(Node::below(Some(&child)));
         let cancelling = cancel(&root, "all");
         if grandchild.is_cancelled() {
             assert!(child.is_cancelled() && root.is_cancelled());
@@ -249,7 +282,7 @@ fn a_node_made_below_two_that_are_being_cancelled_is_cancelled() {
     model(|| {
         let (around, token) = (Node::root(), Node::root());
         let (one, other) = (cancel(&around, "around"), cancel(&token, "token"));
-        let joined = Node::joining(&around, &token);
+        let joined = attached(Node::joining(&around, &token));
         assert!(one.join().unwrap() && other.join().unwrap());
         assert!(matches!(message(&joined).as_deref(), Some("around" | "token")));
     });

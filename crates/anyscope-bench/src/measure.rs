@@ -1,0 +1,4 @@
+//! Two ways to measure: counts, which are the same each time, and times, which are what one waits for.
+
+pub(crate) mod callgrind;
+pub(crate) mod count;

@@ -13,6 +13,7 @@ mod measure;
 mod runtimes;
 mod scenarios;
 mod shape;
+mod slots;
 mod table;
 
 use clap::{Parser, Subcommand};

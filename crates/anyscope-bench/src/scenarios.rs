@@ -1,12 +1,20 @@
 //! The scenarios of the table of targets. Each module is a few of them, and says what is equal and what isn't.
 
+mod cancel;
+mod drop;
+mod gather;
+mod semaphore;
 mod spawn;
+mod time;
 
 use crate::case::Case;
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    [spawn::cases()].into_iter().flatten().collect()
+    [spawn::cases(), gather::cases(), semaphore::cases(), cancel::cases(), time::cases(), drop::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The cases of one scenario, or all.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 pub(crate) trait Shape: 'static {
     const NAME: &str;
 
-    type Child: Future<Output = usize> + Send + 'static;
+    type Child: Future<Output = usize> + Send + Unpin + 'static;
 
     fn child(signals: &'static Signals, number: usize) -> Self::Child;
 }

@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) ops: usize,
     pub(crate) memory: Memory,
     pub(crate) extent: Extent,
+    /// Whether it is counted: what many threads do together, or wait for, differs too much from run to run.
+    pub(crate) counted: bool,
     pub(crate) targets: Targets,
     pub(crate) subjects: Vec<Subject>,
 }
@@ -49,12 +51,14 @@ pub(crate) struct Subject {
 }
 
 /// What is to be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Targets {
     pub(crate) instructions: Limit,
     pub(crate) time: Limit,
     pub(crate) allocs: Option<f64>,
     pub(crate) bytes: Option<f64>,
+    /// Another case, of which an operation may take one and a half times the instructions and 1.1 times the memory.
+    pub(crate) as_cheap_as: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -96,6 +100,7 @@ impl Case {
             ops,
             memory: Memory::InTurn,
             extent: Extent::Whole,
+            counted: true,
             targets: Targets::default(),
             subjects: Vec::new(),
         }
@@ -110,6 +115,18 @@ impl Case {
     /// Only what goes on inside of [`measured`] counts.
     pub(crate) fn part(mut self) -> Self {
         self.extent = Extent::Part;
+        self
+    }
+
+    /// It isn't counted.
+    pub(crate) fn timed_only(mut self) -> Self {
+        self.counted = false;
+        self
+    }
+
+    /// An operation is to cost about what it does in another case of the scenario.
+    pub(crate) fn as_cheap_as(mut self, case: String) -> Self {
+        self.targets.as_cheap_as = Some(case);
         self
     }
 

@@ -1,11 +1,13 @@
 //! The runtimes, each with the same number of threads for anyscope and for its peers.
 
-use crate::case::{Rounds, plain};
+use crate::case::Rounds;
 use async_executor::{Executor, StaticExecutor};
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -115,12 +117,17 @@ impl On {
         W: Fn() -> F + Clone + Send + 'static,
         F: Future<Output: Send> + Send + 'static,
     {
+        self.drive(whose, Box::new(move |times| Box::pin(repeat(round.clone(), times))))
+    }
+
+    /// The type of the work is left out here: a copy of each runtime for every subject would take minutes to compile.
+    fn drive(self, whose: Whose, rounds: Box<dyn Fn(u64) -> Repeat>) -> Rounds {
         self.warm_up();
         match self {
-            On::Nothing => plain(move || futures::executor::block_on(round())),
-            On::TokioCurrentThread => Box::new(move |times| self.tokio().block_on(repeat(round.clone(), times))),
+            On::Nothing => Box::new(move |times| poll_to_the_end(rounds(times))),
+            On::TokioCurrentThread => Box::new(move |times| self.tokio().block_on(rounds(times))),
             On::Tokio => Box::new(move |times| {
-                let task = self.tokio().spawn(repeat(round.clone(), times));
+                let task = self.tokio().spawn(rounds(times));
                 self.tokio().block_on(task).expect("the rounds end")
             }),
             On::SmolOneThread | On::Smol => {
@@ -129,23 +136,24 @@ impl On {
                 match whose {
                     Whose::Ours => {
                         let smol = anyscope::smol::Smol::with_executor(executor.clone()).threads(threads);
-                        Box::new(move |times| anyscope::run(smol.clone(), repeat(round.clone(), times)))
+                        Box::new(move |times| anyscope::run(smol.clone(), rounds(times)))
                     }
-                    Whose::Peers => {
-                        Box::new(move |times| async_io::block_on(executor.run(repeat(round.clone(), times))))
-                    }
+                    Whose::Peers => Box::new(move |times| async_io::block_on(executor.run(rounds(times)))),
                 }
             }
             On::AsyncStd => match whose {
                 Whose::Ours => {
                     let runtime = anyscope::async_std::AsyncStd::new();
-                    Box::new(move |times| anyscope::run(runtime, repeat(round.clone(), times)))
+                    Box::new(move |times| anyscope::run(runtime, rounds(times)))
                 }
-                Whose::Peers => Box::new(move |times| async_std::task::block_on(repeat(round.clone(), times))),
+                Whose::Peers => Box::new(move |times| async_std::task::block_on(rounds(times))),
             },
         }
     }
 }
+
+/// So many rounds of some work, and how long they took.
+type Repeat = Pin<Box<dyn Future<Output = Duration> + Send>>;
 
 /// Rounds on smol's static executor.
 pub(crate) fn on_static<W, F>(round: W) -> Rounds
@@ -155,6 +163,24 @@ where
 {
     LazyLock::force(&STATIC_THREAD);
     Box::new(move |times| async_io::block_on(STATIC.run(repeat(round.clone(), times))))
+}
+
+/// Polls in a loop: a future that yields is polled again at once.
+fn poll_to_the_end<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(out) = future.as_mut().poll(&mut cx) {
+            return out;
+        }
+    }
+}
+
+/// The same inside of a task, whose runtime hears nothing of it: what is counted is the future, and not the runtime.
+/// The cooperative budget, which is for a whole poll of the task, has no end meanwhile.
+pub(crate) async fn unscheduled<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(tokio::task::unconstrained(future));
+    poll_fn(|_| Poll::Ready(poll_to_the_end(future.as_mut()))).await
 }
 
 async fn repeat<F: Future>(round: impl Fn() -> F, times: u64) -> Duration {

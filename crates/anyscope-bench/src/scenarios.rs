@@ -1,8 +1,11 @@
 //! The scenarios of the table of targets. Each module is a few of them, and says what is equal and what isn't.
 
+mod blocking;
 mod cancel;
 mod drop;
 mod gather;
+pub(crate) mod mix;
+mod scale;
 mod semaphore;
 mod spawn;
 mod time;
@@ -11,10 +14,20 @@ use crate::case::Case;
 
 /// Every case, in the order of the table.
 pub(crate) fn all() -> Vec<Case> {
-    [spawn::cases(), gather::cases(), semaphore::cases(), cancel::cases(), time::cases(), drop::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        spawn::cases(),
+        gather::cases(),
+        semaphore::cases(),
+        cancel::cases(),
+        time::cases(),
+        drop::cases(),
+        blocking::cases(),
+        mix::cases(),
+        scale::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The cases of one scenario, or all.

@@ -83,17 +83,26 @@ fn rounded(figure: f64) -> f64 {
 pub(crate) fn judge(rows: &mut [Row], cases: &[Case]) {
     for case in cases {
         let peers = peers(rows, case);
+        let base = base(rows, case).cloned();
         for row in rows.iter_mut().filter(|row| row.is_of(case) && is_ours(&row.subject)) {
-            (row.target, row.met) = verdict(row, case.targets, &peers);
+            (row.target, row.met) = verdict(row, &case.targets, &peers, base.as_ref());
         }
     }
 }
 
-/// The limit of a case in instructions, as a figure.
-pub(crate) fn target(rows: &[Row], case: &Case) -> Option<f64> {
+/// The limit of a row in instructions, as a figure.
+pub(crate) fn target(rows: &[Row], row: &Row, cases: &[Case]) -> Option<f64> {
+    let case = cases.iter().find(|case| row.is_of(case) && is_ours(&row.subject))?;
     let peers = peers(rows, case);
     let peers: Vec<(&str, f64)> = peers.iter().map(|(name, took)| (&**name, *took)).collect();
-    case.targets.instructions.resolve(&peers)
+    let limit = case.targets.instructions.resolve(&peers);
+    limit.or_else(|| base(rows, case).map(|base| 1.5 * base.instructions))
+}
+
+/// What a case is to be as cheap as.
+fn base<'a>(rows: &'a [Row], case: &Case) -> Option<&'a Row> {
+    let name = case.targets.as_cheap_as.as_ref()?;
+    rows.iter().find(|row| row.scenario == case.scenario && row.case == *name && is_ours(&row.subject))
 }
 
 fn peers(rows: &[Row], case: &Case) -> Vec<(String, f64)> {
@@ -101,7 +110,7 @@ fn peers(rows: &[Row], case: &Case) -> Vec<(String, f64)> {
     peers.map(|row| (row.subject.clone(), row.instructions)).collect()
 }
 
-fn verdict(row: &Row, targets: Targets, peers: &[(String, f64)]) -> (String, String) {
+fn verdict(row: &Row, targets: &Targets, peers: &[(String, f64)], base: Option<&Row>) -> (String, String) {
     let peers: Vec<(&str, f64)> = peers.iter().map(|(name, took)| (&**name, *took)).collect();
     let mut words = Vec::new();
     let mut missed = Vec::new();
@@ -126,6 +135,11 @@ fn verdict(row: &Row, targets: Targets, peers: &[(String, f64)]) -> (String, Str
     if let Some(limit) = targets.bytes {
         words.push(format!("bytes <= {limit}"));
         check("bytes", limit, row.bytes);
+    }
+    if let Some(base) = base {
+        words.push(format!("<= 1.5 x {}, bytes <= 1.1 x", base.case));
+        check("instructions", 1.5 * base.instructions, row.instructions);
+        check("bytes", 1.1 * base.bytes, row.bytes);
     }
     let met = match (words.is_empty(), missed.is_empty()) {
         (true, _) => String::new(),
@@ -229,7 +243,7 @@ mod tests {
     fn the_verdict_names_what_is_missed() {
         let peers = [("tokio::spawn".to_owned(), 2000.0), ("JoinSet".to_owned(), 1000.0)];
         let targets = |instructions| Targets { instructions, allocs: Some(1.0), ..Targets::default() };
-        let verdict = |limit, took| verdict(&of("anyscope", took), targets(limit), &peers).1;
+        let verdict = |limit, took| verdict(&of("anyscope", took), &targets(limit), &peers, None).1;
         assert_eq!(verdict(Limit::Most(500.0), 500.0), "yes");
         assert_eq!(verdict(Limit::Most(500.0), 550.0), "no: instructions x1.10");
         assert_eq!(verdict(Limit::OfPeer(0.25, "tokio::spawn"), 500.0), "yes");

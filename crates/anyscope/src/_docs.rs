@@ -16,6 +16,8 @@ pub mod laws {}
 #[cfg(any(not(doctest), all(feature = "tokio", feature = "smol", feature = "async-std")))]
 #[doc = include_str!("../docs/library.md")]
 pub mod library {}
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
 #[doc = include_str!("../docs/reliability.md")]
 pub mod reliability {}
 // Its tests are on the simulator.

@@ -14,6 +14,9 @@ use std::thread;
 /// How many operations the longer run does beyond the shorter, at least.
 const OPERATIONS: usize = 8_000;
 
+/// Operations in a round that is long enough for what happens only once not to matter.
+const LONG: usize = 100_000;
+
 /// The function inside of which a part of the process is counted.
 const PART: &str = "*measured*";
 
@@ -30,7 +33,7 @@ struct Job {
 pub(crate) fn count(cases: &[Case], wanted: impl Fn(&Case, &Subject) -> bool) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     let mut jobs = VecDeque::new();
-    for case in cases {
+    for case in cases.iter().filter(|case| case.counted) {
         for subject in case.subjects.iter().filter(|subject| wanted(case, subject)) {
             let part = case.extent == Extent::Part;
             jobs.push_back(Job { place: rows.len(), id: case.id(subject), ops: case.ops, memory: case.memory, part });
@@ -83,8 +86,10 @@ impl Figures {
 fn figures(job: &Job) -> Result<Figures, String> {
     let more = OPERATIONS.div_ceil(job.ops);
     let part = job.part.then_some(PART);
-    let short = callgrind::run(&arguments(job, 1, false), part)?;
-    let long = callgrind::run(&arguments(job, 1 + more, false), part)?;
+    // A round to warm up is in both, where it isn't a long one.
+    let warm = usize::from(job.ops < LONG);
+    let short = callgrind::run(&arguments(job, warm, false), part)?;
+    let long = callgrind::run(&arguments(job, warm + more, false), part)?;
     let per_op = |long: u64, short: u64| (long as f64 - short as f64) / (more * job.ops) as f64;
     let (allocs, bytes) = memory(job, more)?;
     Ok(Figures {
@@ -122,7 +127,7 @@ fn memory(job: &Job, rounds: usize) -> Result<(f64, f64), String> {
     Ok((calls / (rounds as f64 * ops), bytes))
 }
 
-/// What the process of its own does: a round to warm up, and so many more.
+/// What the process of its own does.
 pub(crate) fn one(subject: &Subject, rounds: u64, memory: bool) {
     let mut work = (subject.start)();
     if memory {
@@ -134,8 +139,7 @@ pub(crate) fn one(subject: &Subject, rounds: u64, memory: bool) {
         work(rounds);
         let after = allocator::asked();
         println!("{} {} {}", after.calls - warm.calls, after.bytes - warm.bytes, warm.peak - before.live);
-    } else {
-        work(1);
+    } else if rounds > 0 {
         work(rounds);
     }
 }

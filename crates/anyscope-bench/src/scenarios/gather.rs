@@ -1,6 +1,6 @@
 //! G1 to G4: many futures of a kind, in the task that awaits them; a few of different kinds; so many at a time.
 //!
-//! G1 to G3 are in one task on tokio's current-thread runtime, where anyscope asks for the cooperative budget and the
+//! G1 and G3 are in one task on tokio's current-thread runtime, where anyscope asks for the cooperative budget and the
 //! peers don't. The future of a gather may borrow everywhere but in G4.
 
 use crate::case::{Case, Limit, Rounds, plain};
@@ -42,9 +42,26 @@ where
     W: Fn(&'static Signals) -> F + Copy + Send + 'static,
     F: Future<Output: Send> + Send + 'static,
 {
+    rounds(On::TokioCurrentThread, whose, children, work)
+}
+
+/// A round on no runtime.
+fn in_a_loop<W, F>(whose: Whose, children: usize, work: W) -> impl Fn() -> Rounds + 'static
+where
+    W: Fn(&'static Signals) -> F + Copy + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
+    rounds(On::Nothing, whose, children, work)
+}
+
+fn rounds<W, F>(on: On, whose: Whose, children: usize, work: W) -> impl Fn() -> Rounds + 'static
+where
+    W: Fn(&'static Signals) -> F + Copy + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
+{
     move || {
         let signals = Signals::of(children);
-        On::TokioCurrentThread.rounds(whose, move || work(signals))
+        on.rounds(whose, move || work(signals))
     }
 }
 
@@ -125,7 +142,7 @@ fn scope<S: Shape>() -> Case {
         })
 }
 
-/// G2: a thousand gathers, one after the other, of three futures each.
+/// G2: a thousand gathers, one after the other, of three futures each. What yields is polled again at once.
 fn tuple<S: Shape>() -> Case {
     /// Three futures, a thousand times.
     macro_rules! thrice {
@@ -141,25 +158,25 @@ fn tuple<S: Shape>() -> Case {
             }
         };
     }
-    Case::new("G2", S::NAME, On::TokioCurrentThread, MANY)
+    Case::new("G2", S::NAME, On::Nothing, MANY)
         .instructions(Limit::OfBest(1.0))
         .allocs(0.0)
         .subject(
             "anyscope",
             GATHER,
-            in_task(Whose::Ours, 3, |on| thrice!(on, |a, b, c| anyscope::gather((a, b, c)).await)),
+            in_a_loop(Whose::Ours, 3, |on| thrice!(on, |a, b, c| anyscope::gather((a, b, c)).await)),
         )
         .subject(
             "futures-concurrency",
             ORDERED,
-            in_task(Whose::Peers, 3, |on| thrice!(on, |a, b, c| (a, b, c).join().await)),
+            in_a_loop(Whose::Peers, 3, |on| thrice!(on, |a, b, c| (a, b, c).join().await)),
         )
         .subject(
             "futures::join!",
             ORDERED,
-            in_task(Whose::Peers, 3, |on| thrice!(on, |a, b, c| futures::join!(a, b, c))),
+            in_a_loop(Whose::Peers, 3, |on| thrice!(on, |a, b, c| futures::join!(a, b, c))),
         )
-        .subject("tokio::join!", ORDERED, in_task(Whose::Peers, 3, |on| thrice!(on, |a, b, c| tokio::join!(a, b, c))))
+        .subject("tokio::join!", ORDERED, in_a_loop(Whose::Peers, 3, |on| thrice!(on, |a, b, c| tokio::join!(a, b, c))))
 }
 
 fn jobs() -> impl Iterator<Item = <Yields as Shape>::Child> + Send {

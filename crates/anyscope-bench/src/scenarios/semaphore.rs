@@ -193,12 +193,21 @@ fn cancelled(order: Order) -> Case {
 
 /// P3: all register while one holds everything; it gives all back, and each gets its permit.
 fn released() -> Case {
+    let case = Case::new("P3", "register-release-poll", On::Nothing, WAITERS)
+        .together()
+        .instructions(Limit::Most(270.0))
+        .allocs(0.0);
+    waiters(case, WAITERS)
+}
+
+/// So many that wait, for a case of another scenario.
+pub(crate) fn waiters(case: Case, size: usize) -> Case {
     /// With permits for all, and a way to hold and give back all of them.
     macro_rules! getting {
         ($semaphore:expr, |$it:ident| $acquire:expr, $hold:expr) => {
             move || {
                 let $it = kept($semaphore);
-                let mut slots = Slots::new(WAITERS);
+                let mut slots = Slots::new(size);
                 plain(move || {
                     let all = $hold;
                     slots.poll_new(|_| $acquire);
@@ -209,37 +218,33 @@ fn released() -> Case {
             }
         };
     }
-    Case::new("P3", "register-release-poll", On::Nothing, WAITERS)
-        .together()
-        .instructions(Limit::Most(270.0))
-        .allocs(0.0)
-        .subject(
-            "anyscope",
-            FIFO,
-            getting!(anyscope::Semaphore::new(WAITERS), |it| it.acquire(), it.try_acquire_many(WAITERS).unwrap()),
-        )
-        .subject(
-            "futures-intrusive",
-            FIFO,
-            getting!(Intrusive::new(true, WAITERS), |it| it.acquire(1), it.try_acquire(WAITERS).unwrap()),
-        )
-        .subject(
-            "tokio",
-            FIFO,
-            getting!(
-                tokio::sync::Semaphore::new(WAITERS),
-                |it| it.acquire(),
-                it.try_acquire_many(u32::try_from(WAITERS).unwrap()).unwrap()
-            ),
-        )
-        .subject(
-            "maitake-sync",
-            FIFO,
-            getting!(maitake_sync::Semaphore::new(WAITERS), |it| it.acquire(1), it.try_acquire(WAITERS).unwrap()),
-        )
-        .subject(
-            "mea",
-            FIFO_HEAP,
-            getting!(mea::semaphore::Semaphore::new(WAITERS), |it| it.acquire(1), it.try_acquire(WAITERS).unwrap()),
-        )
+    case.subject(
+        "anyscope",
+        FIFO,
+        getting!(anyscope::Semaphore::new(size), |it| it.acquire(), it.try_acquire_many(size).unwrap()),
+    )
+    .subject(
+        "futures-intrusive",
+        FIFO,
+        getting!(Intrusive::new(true, size), |it| it.acquire(1), it.try_acquire(size).unwrap()),
+    )
+    .subject(
+        "tokio",
+        FIFO,
+        getting!(
+            tokio::sync::Semaphore::new(size),
+            |it| it.acquire(),
+            it.try_acquire_many(u32::try_from(size).unwrap()).unwrap()
+        ),
+    )
+    .subject(
+        "maitake-sync",
+        FIFO,
+        getting!(maitake_sync::Semaphore::new(size), |it| it.acquire(1), it.try_acquire(size).unwrap()),
+    )
+    .subject(
+        "mea",
+        FIFO_HEAP,
+        getting!(mea::semaphore::Semaphore::new(size), |it| it.acquire(1), it.try_acquire(size).unwrap()),
+    )
 }

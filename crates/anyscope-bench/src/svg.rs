@@ -91,6 +91,7 @@ mod tests {
             ratio_to_best_peer: None,
             target: None,
             percentiles: None,
+            p99_ratio_to_best_peer: None,
         }
     }
 

@@ -99,9 +99,9 @@ pub(crate) fn target(rows: &[Row], row: &Row, cases: &[Case]) -> Option<f64> {
     limit.or_else(|| base(rows, case).map(|base| 1.5 * base.instructions))
 }
 
-/// What a case is to be as cheap as.
+/// What a case is to be no dearer than.
 fn base<'a>(rows: &'a [Row], case: &Case) -> Option<&'a Row> {
-    let name = case.targets.as_cheap_as.as_ref()?;
+    let name = case.targets.no_dearer_than.as_ref()?;
     rows.iter().find(|row| row.scenario == case.scenario && row.case == *name && is_ours(&row.subject))
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Timed {
     pub(crate) target: Option<f64>,
     /// Of the single requests, where there are some, in microseconds: the 50th, 99th and 99.9th percentile.
     pub(crate) percentiles: Option<[f64; 3]>,
+    /// The 99th, beside that of the peer with the best.
+    pub(crate) p99_ratio_to_best_peer: Option<f64>,
 }
 
 impl Timed {
@@ -51,6 +53,7 @@ impl Timed {
             object["p50_us"] = json!(median);
             object["p99_us"] = json!(p99);
             object["p99_9_us"] = json!(p999);
+            object["p99_ratio_to_best_peer"] = json!(self.p99_ratio_to_best_peer);
         }
         object.to_string()
     }
@@ -102,9 +105,13 @@ fn compare_case(case: &Case, samples: usize) -> Vec<Timed> {
         case.subjects.iter().zip(&spreads).map(|(subject, spread)| (subject.name, spread.median)).collect();
     let peers: Vec<(&str, f64)> = medians.into_iter().filter(|(name, _)| !is_ours(name)).collect();
     let best_peer = best(peers.iter().map(|(_, took)| *took));
-    let subjects = case.subjects.iter().zip(spreads).zip(runners);
+    let percentiles: Vec<_> = runners.into_iter().map(|runner| percentiles(runner.requests)).collect();
+    let p99 = |percentiles: &Option<[f64; 3]>| percentiles.map(|[_, p99, _]| p99);
+    let of_peers = case.subjects.iter().zip(&percentiles).filter(|(subject, _)| !subject.is_ours());
+    let best_p99 = best(of_peers.filter_map(|(_, percentiles)| p99(percentiles)));
+    let subjects = case.subjects.iter().zip(spreads).zip(percentiles);
     subjects
-        .map(|((subject, took), runner)| Timed {
+        .map(|((subject, took), percentiles)| Timed {
             scenario: case.scenario,
             case: case.name.clone(),
             runtime: case.runtime.to_string(),
@@ -113,7 +120,8 @@ fn compare_case(case: &Case, samples: usize) -> Vec<Timed> {
             took,
             ratio_to_best_peer: best_peer.map(|best| took.median / best),
             target: case.targets.time.resolve(&peers).filter(|_| is_ours(subject.name)),
-            percentiles: percentiles(runner.requests),
+            p99_ratio_to_best_peer: p99(&percentiles).zip(best_p99).map(|(p99, best)| p99 / best),
+            percentiles,
         })
         .collect()
 }
@@ -144,6 +152,9 @@ pub(crate) fn render(timed: &[Timed]) -> String {
         }
         if let Some([median, p99, p999]) = line.percentiles {
             write!(text, "  p50 {median:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us").expect("as above");
+            if let Some(ratio) = line.p99_ratio_to_best_peer {
+                write!(text, ", p99 x{ratio:.2} the best peer's").expect("as above");
+            }
         }
         writeln!(text, "\n  {:<width$}   {}", "", line.guarantees).expect("as above");
     }

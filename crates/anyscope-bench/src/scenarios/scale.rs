@@ -21,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn case(what: &str, on: On, size: usize) -> Case {
     let case = Case::new("N1", format!("{what}-{size}"), on, size).together();
-    if size > 1_000 { case.as_cheap_as(format!("{what}-1000")) } else { case }
+    if size > 1_000 { case.no_dearer_than(format!("{what}-1000")) } else { case }
 }
 
 /// Children of one token, which live at the same time.

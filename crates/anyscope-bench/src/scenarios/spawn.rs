@@ -3,10 +3,12 @@
 //! Everybody awaits every child's output by its handle, in the order of spawning, but for `JoinSet` and `JoinMap`, which
 //! hand the outputs over as they come. The children do nothing, so what is counted is their keep.
 
-use crate::case::{Case, Limit, Rounds};
+use crate::case::{Case, Limit, Rounds, plain};
 use crate::runtimes::{On, STATIC, Whose, on_static};
 use crate::shape::{Ready, Shape, Signals, Waits, Yields};
+use async_scoped::TokioScope;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 use tokio_util::task::{JoinMap, TaskTracker};
 
@@ -24,6 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(shape::<Ready>(ready));
     cases.extend(shape::<Yields>(|_| ("S5", 600.0)));
     cases.extend(shape::<Waits>(|_| ("S6", 700.0)));
+    cases.push(borrowing());
     cases.extend(On::ALL.map(one));
     cases.extend(On::ALL.map(memory));
     cases
@@ -51,6 +54,43 @@ fn shape<S: Shape>(target: fn(On) -> (&'static str, f64)) -> Vec<Case> {
             subjects::<S>(case, CHILDREN)
         })
         .into()
+}
+
+/// Beside S2: children that borrow and run in parallel, while the thread that calls does nothing but wait.
+fn borrowing() -> Case {
+    const BORROWING: &str =
+        "children that borrow, in parallel; the calling thread waits, and returns after all of them";
+    let on = On::Tokio;
+    Case::new("S2", "borrowing", on, CHILDREN)
+        .timed_only()
+        .subject("anyscope::blocking_scope", BORROWING, move || {
+            plain(move || {
+                let _context = on.tokio().enter();
+                let sum = AtomicUsize::new(0);
+                anyscope::blocking_scope(|s| {
+                    for number in 0..CHILDREN {
+                        s.spawn(add(&sum, number));
+                    }
+                });
+                sum.into_inner()
+            })
+        })
+        .subject("async-scoped", BORROWING, move || {
+            plain(move || {
+                let _context = on.tokio().enter();
+                let sum = AtomicUsize::new(0);
+                TokioScope::scope_and_block(|s| {
+                    for number in 0..CHILDREN {
+                        s.spawn(add(&sum, number));
+                    }
+                });
+                sum.into_inner()
+            })
+        })
+}
+
+async fn add(sum: &AtomicUsize, number: usize) {
+    sum.fetch_add(number, Ordering::Relaxed);
 }
 
 /// S7: a thousand groups, one after the other, of one child each.

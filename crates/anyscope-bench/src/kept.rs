@@ -64,11 +64,11 @@ fn merge(kept: Vec<Row>, counted: Vec<Row>, cases: &[Case]) -> Vec<Row> {
     rows
 }
 
-/// The name and version of a tool: `rustc 1.95.0`, without what it was built from.
+/// The name and version of a tool, without what it was built from: `rustc 1.95.0`, `valgrind 3.19.0`.
 fn tool(name: &str) -> Result<String, String> {
     let output = Command::new(name).arg("--version").output().map_err(|error| format!("{name}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" ").replace("valgrind-", "").trim().to_owned())
+    Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" ").replace("valgrind-", "valgrind "))
 }
 
 /// Whether the file is from the same compiler: another one's counts are others.

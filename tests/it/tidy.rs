@@ -153,8 +153,9 @@ fn no_check_is_without_a_law() {
     }
 }
 
-/// Where a measurement showed that safe code costs a target: `docs/architecture.md` says which.
-const UNSAFE: [&str; 3] = ["context/stack.rs", "ready_list/places.rs", "ready_list/wakers.rs"];
+/// Where a measurement showed that safe code costs a target: `docs/architecture.md` says which. And the bench's counting
+/// allocator, which isn't published and can't be written without.
+const UNSAFE: [&str; 2] = ["anyscope-core/src/context/stack.rs", "anyscope-bench/src/allocator.rs"];
 
 #[test]
 fn unsafe_code_is_in_its_few_modules_and_nowhere_else() {
@@ -164,7 +165,10 @@ fn unsafe_code_is_in_its_few_modules_and_nowhere_else() {
             let level = if core { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
             assert!(text.contains(level), "{}", path.display());
         }
-        let allowed = UNSAFE.iter().any(|module| path.ends_with(Path::new("anyscope-core/src").join(module)));
+        if path.ends_with("anyscope-bench/src/main.rs") {
+            assert!(text.contains("#![deny(unsafe_code)]"), "{}", path.display());
+        }
+        let allowed = UNSAFE.iter().any(|module| path.ends_with(module));
         let is_unsafe = text.lines().any(|line| {
             let code = line.split("//").next().unwrap_or_default();
             ["unsafe {", "unsafe impl", "unsafe fn"].iter().any(|word| code.contains(word))

@@ -428,7 +428,7 @@ pub fn cancelled() -> AmbientCancelled {
 #[must_use]
 pub fn is_cancelled() -> bool {
     context::job_asks();
-    context::scope().is_some_and(|scope| scope.is_cancelled()) || context::is_late_job()
+    context::is_cancelled() || context::is_late_job()
 }
 
 /// Waits for the scope around. Made by [`cancelled`].

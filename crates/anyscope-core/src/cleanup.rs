@@ -14,7 +14,8 @@ use crate::runtime::{DynRuntime, Runtime};
 use crate::shield::{Shield, shield};
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{Step, spawn_detached};
+use crate::task::seat::Birth;
 use crate::time::{Elapsed, Timeout, timeout};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -211,10 +212,10 @@ impl Place {
         };
         let Some(reserved) = reserved else { return };
         let task = TaskRef::new(Some("clean-up".into()), location);
-        Cell::spawn_detached(reserved, Birth::late(task, locals), async move {
+        drop(spawn_detached(reserved, Birth::late(task, locals), async move {
             drop(future.await);
             Step::Value(())
-        });
+        }));
         if let Some(own) = own {
             own.leave_alone(location);
         }

@@ -29,7 +29,8 @@ use crate::local::Binding;
 use crate::observe;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
-use crate::task::TaskRef;
+use crate::task::seat::Seat;
+use crate::task::{TaskId, TaskRef};
 use crate::wait_queue::wake_all;
 use std::cell::RefCell;
 use std::future::Future;
@@ -67,7 +68,7 @@ impl Shields {
 
     /// Those inside of `frame`.
     fn of(around: Around<'_>) -> &Arc<Self> {
-        around.shields().get_or_init(|| Self::new(0))
+        around.shields_or(|| Self::new(0))
     }
 
     fn is_up(&self) -> bool {
@@ -149,7 +150,22 @@ fn find<T>(mut look: impl FnMut(Around<'_>) -> Option<T>) -> Option<T> {
 
 /// The scope that would cancel the caller.
 pub(crate) fn scope() -> Option<Arc<Node>> {
-    find(|around| around.scope().cloned())
+    find(|around| around.scope().map(|scope| scope.node()))
+}
+
+/// Whether there is one, and it is cancelled.
+pub(crate) fn is_cancelled() -> bool {
+    find(|around| around.scope().map(|scope| scope.is_cancelled())).unwrap_or(false)
+}
+
+/// The same, or one further out is, and the pass may not have arrived.
+fn is_cancelled_above() -> bool {
+    find(|around| around.scope().map(|scope| scope.is_cancelled_above())).unwrap_or(false)
+}
+
+/// Why it is.
+pub(crate) fn reason() -> Option<Reason> {
+    find(|around| around.scope().map(|scope| scope.reason())).flatten()
 }
 
 /// The nearest group around.
@@ -179,9 +195,26 @@ pub(crate) fn is_within(group: &Arc<GroupCore>) -> bool {
     }
 }
 
+/// The values of task-locals for a child of `group`: who spawns from inside of it hands on what is around; for anybody else
+/// the group's own holds.
+pub(crate) fn locals_for(group: &Arc<GroupCore>) -> Option<Arc<Binding>> {
+    // Nearly always the body's frame is the innermost.
+    let innermost = stack::innermost(|around| match around {
+        Around::Frame(frame) if frame.group.as_ref().is_some_and(|nearest| Arc::ptr_eq(nearest, group)) => {
+            Some(frame.locals.clone())
+        }
+        _ => None,
+    });
+    match innermost {
+        Some(locals) => locals,
+        None if is_within(group) => locals(),
+        None => group.locals.clone(),
+    }
+}
+
 /// The values of task-locals around the caller.
 pub(crate) fn locals() -> Option<Arc<Binding>> {
-    find(|around| around.locals().cloned())
+    find(|around| around.locals())
 }
 
 /// What the blocking jobs around the caller hold of limiters.
@@ -192,6 +225,16 @@ pub(crate) fn held() -> Option<Arc<Held>> {
 /// The task that is running.
 pub(crate) fn task() -> Option<TaskRef> {
     find(|around| around.task())
+}
+
+/// The id of the task that is running.
+pub(crate) fn task_id() -> Option<TaskId> {
+    find(|around| around.task_id())
+}
+
+/// Whether the caller is in the poll of that child, on the thread that polls it.
+pub(crate) fn is_polled_here(child: &Seat) -> bool {
+    find(|around| around.is_root().then(|| around.is(child))).unwrap_or(false)
 }
 
 /// Whether anything of this crate polls the caller.
@@ -218,8 +261,8 @@ fn deadline_outside(inside: usize) -> Option<Instant> {
             return None;
         }
         let own = around.deadline();
-        nearest = earlier(nearest, own.fix());
-        matches!(own, Deadline::Exactly(_)).then_some(())
+        nearest = earlier(nearest, own.at);
+        own.is_last.then_some(())
     });
     nearest
 }
@@ -273,11 +316,10 @@ enum Standing {
 }
 
 fn standing<R: Runtime>() -> Standing {
-    let scope = scope();
     // Subtle: from above, and then here. A pass comes the other way: one that is seen above and not here may have come
     // here since, but one that is seen here is seen by the scope around too.
-    let above = scope.as_ref().is_some_and(|scope| scope.is_cancelled_above());
-    if scope.is_some_and(|scope| scope.is_cancelled()) {
+    let above = is_cancelled_above();
+    if is_cancelled() {
         Standing::Interrupted
     } else if above {
         Standing::OnItsWay
@@ -306,7 +348,7 @@ impl Deferral {
     /// The same for something that would put up a shield of its own. Where others around have one up, whoever waits for
     /// them has its turn when they end: until then, nothing new begins.
     pub(crate) fn defers_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
-        let up = find(|around| around.shields().get().filter(|shields| shields.is_up()).cloned());
+        let up = find(|around| around.shields().filter(|shields| shields.is_up()).cloned());
         match up {
             Some(shields) if !matches!(standing::<R>(), Standing::Quiet) => {
                 // Woken, should there be nobody around who can act.
@@ -321,9 +363,8 @@ impl Deferral {
     /// another ended before it while something was pending.
     pub(crate) fn defers_next_shield<R: Runtime>(&mut self, cx: &Context<'_>) -> bool {
         // Ordering: Relaxed; set and read by polls of one task, one after the other.
-        let spent = |around: Around<'_>| {
-            around.shields().get().filter(|shields| shields.spent.load(Ordering::Relaxed)).map(|_| ())
-        };
+        let spent =
+            |around: Around<'_>| around.shields().filter(|shields| shields.spent.load(Ordering::Relaxed)).map(|_| ());
         find(spent).is_some() && self.defers::<R>(cx)
     }
 
@@ -349,7 +390,7 @@ pub(crate) fn is_in_job() -> bool {
 /// Whether a caller that awaits what was cancelled never resumes: a scope around it is cancelled too, and whoever did that
 /// drops it.
 pub(crate) fn never_resumes() -> bool {
-    !is_in_job() && scope().is_some_and(|scope| scope.is_cancelled_above())
+    !is_in_job() && is_cancelled_above()
 }
 
 /// Tells the observer around that a blocking job asks how things stand, where the caller is one.
@@ -361,10 +402,7 @@ pub(crate) fn job_asks() {
 
 /// Whether the caller is a blocking job whose deadline has passed.
 pub(crate) fn is_late_job() -> bool {
-    let deadline = find(|around| match around.deadline() {
-        Deadline::Exactly(at) if around.is_job() => *at,
-        _ => None,
-    });
+    let deadline = find(|around| if around.is_job() { around.deadline().at } else { None });
     deadline.is_some_and(|at| runtime().is_some_and(|runtime| Runtime::now(&runtime) >= at))
 }
 
@@ -375,7 +413,7 @@ pub(crate) fn is_shielded(slot: &FrameSlot) -> bool {
 
 /// The same for what is lent to the stack by itself.
 pub(crate) fn is_shielded_in<'a>(around: impl Into<Around<'a>>) -> bool {
-    around.into().shields().get().is_some_and(|shields| shields.is_up())
+    around.into().shields().is_some_and(|shields| shields.is_up())
 }
 
 /// Keeps every scope around from being interrupted, until it is dropped.

@@ -24,7 +24,8 @@ use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{self, Place, Step};
+use crate::task::seat::{Birth, Seat};
 use crate::task::{Task, TaskRef};
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -130,7 +131,7 @@ impl<R> TaskGroup<R> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.task_as(None).spawn(future)
+        Task::new(cell::spawn_plain(&self.core, Location::caller(), future, |value, _: &Seat| Step::Value(value)))
     }
 
     /// Names the next child: `g.task("name").spawn(future)`.
@@ -460,21 +461,22 @@ fn cancel(core: &Arc<GroupCore>, message: Option<Cow<'static, str>>) {
 }
 
 /// A child of a group: cancelled with the others, unless it is a service.
-fn birth(reserved: &Reserved, task: TaskRef) -> Birth {
-    let group = reserved.group();
-    match reserved.role() {
+fn birth(place: &Place<'_>, task: TaskRef) -> Birth {
+    let group = place.group();
+    match place.role() {
         Role::Service => Birth::under(Node::root(), group, task),
         Role::Child | Role::Late => Birth::child(group, task),
     }
 }
 
-pub(crate) fn spawn<F>(reserved: Reserved, task: TaskRef, future: F) -> Task<F::Output>
+pub(crate) fn spawn<'a, F>(place: impl Into<Place<'a>>, task: TaskRef, future: F) -> Task<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let birth = birth(&reserved, task);
-    Task::new(Cell::spawn(reserved, birth, Box::pin(async move { Step::Value(future.await) })))
+    let place = place.into();
+    let birth = birth(&place, task);
+    Task::new(cell::spawn(place, birth, future, |value, _: &Seat| Step::Value(value)))
 }
 
 /// What is known of a child before it starts. Made by [`TaskGroup::task`].
@@ -498,7 +500,7 @@ impl<R> TaskBuilder<'_, R> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn(reserve(&self.group.core, Role::Child), TaskRef::new(self.name, Location::caller()), future)
+        spawn(Place::In(&self.group.core, Role::Child), TaskRef::new(self.name, Location::caller()), future)
     }
 
     /// Starts a child that blocks a thread. See [`TaskGroup::spawn_blocking`].
@@ -520,7 +522,7 @@ impl<R> TaskBuilder<'_, R> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn(reserve(&self.group.core, Role::Service), TaskRef::new(self.name, Location::caller()), future)
+        spawn(Place::In(&self.group.core, Role::Service), TaskRef::new(self.name, Location::caller()), future)
     }
 
     /// Starts a child and waits until it is ready. See [`TaskGroup::start`].

@@ -16,9 +16,17 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Payload> {
 
 /// Drops a value of a user's, whose destructor may panic.
 pub(crate) fn drop_caught<T>(value: T) -> Option<Payload> {
+    clear_caught(|| drop(value))
+}
+
+/// The same, where the value stays in its place.
+pub(crate) fn clear_caught(clear: impl FnOnce()) -> Option<Payload> {
     #[cfg(bug_panicking_drop_not_caught)]
-    let value = drop(value);
-    catch(|| drop(value)).err()
+    let clear = {
+        clear();
+        || ()
+    };
+    catch(clear).err()
 }
 
 /// Goes on with a panic that was caught, unless the thread unwinds already: two at once would abort the process.

@@ -14,7 +14,8 @@ use crate::group::core::{GroupCore, Role};
 use crate::guard;
 use crate::locks::Event;
 use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{self, Step};
+use crate::task::seat::{Birth, Seat};
 use crate::task::{Task, TaskId, TaskRef};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -127,10 +128,11 @@ where
         let location = Location::caller();
         let Some(reserved) = self.group.reserve(Role::Child) else { return Err(TrySpawnError::Closed(future)) };
         let task = TaskRef::new(None, location);
-        let birth = Birth::child(reserved.group(), task.clone());
+        let node = Node::below(Some(&self.group.children));
+        let birth = Birth::under(node.clone(), &self.group, task.clone());
         let turn = Arc::new(Event::new());
         let id = task.id();
-        let tenant = Tenant { task: task.clone(), node: birth.node().clone(), turn: turn.clone() };
+        let tenant = Tenant { task: task.clone(), node, turn: turn.clone() };
         // A copy to know the key by at the end, made before the lock.
         let own = key.clone();
         let replaced = {
@@ -152,7 +154,7 @@ where
             None => drop(turn.set()),
         }
         let leave = Leave { key: Some(own), task, keys: self.keys.clone() };
-        Ok(Task::new(Cell::spawn(reserved, birth, Box::pin(stay(Stay { future, turn, leave })))))
+        Ok(Task::new(cell::spawn(reserved, birth, stay(Stay { future, turn, leave }), |step, _: &Seat| step)))
     }
 }
 

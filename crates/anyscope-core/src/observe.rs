@@ -318,5 +318,5 @@ pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
 
 /// Tells the observer around the caller what is waited for.
 pub(crate) fn waits(on: impl FnOnce() -> Wait) {
-    tell(|| Event::Waits { task: context::task().map(|task| task.id()), on: on() });
+    tell(|| Event::Waits { task: context::task_id(), on: on() });
 }

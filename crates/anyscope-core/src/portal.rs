@@ -20,9 +20,12 @@ use crate::group::core::{GroupCore, Role};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::observe::{self, Event, Wait};
+use crate::outcome::Outcome;
 use crate::runtime::Runtime as _;
 use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
+use crate::task::cell::{Step, destroy_in_place, spawn_detached};
+use crate::task::halves::Handle;
+use crate::task::seat::Birth;
 use crate::task::{Task, TaskRef};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -203,8 +206,8 @@ where
         group: group.clone(),
         location,
     };
-    let cell = Cell::spawn_detached(reserved, birth, called);
-    Running { shared, child: Some(InGroup { group: group.clone(), cell, node }), over: false }
+    let handle = spawn_detached(reserved, birth, called);
+    Running { shared, child: Some(InGroup { group: group.clone(), handle, node }), over: false }
 }
 
 /// Parks the calling thread until a future has ended.
@@ -338,7 +341,7 @@ struct Running<T> {
 
 struct InGroup {
     group: Arc<GroupCore>,
-    cell: Arc<dyn Member>,
+    handle: Handle<Outcome<()>>,
     node: Arc<Node>,
 }
 
@@ -391,13 +394,13 @@ impl<T> Drop for Running<T> {
         };
         drop(waiter);
         let child = self.child.take();
-        if let (Some(InGroup { cell, node, .. }), None) = (&child, &end) {
-            destroy_in_place(cell, node);
+        if let (Some(InGroup { handle, node, .. }), None) = (&child, &end) {
+            destroy_in_place(handle.seat(), node);
         }
         // A panic that nobody saw isn't swallowed.
         if let Some(End::Panicked(payload)) = end {
             if let Some(child) = child {
-                child.group.panicked(payload, child.cell.task());
+                child.group.panicked(payload, &child.handle.seat().task());
             }
         }
     }

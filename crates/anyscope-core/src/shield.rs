@@ -110,7 +110,7 @@ impl Inside {
         let around = context::deadline();
         if self.up.is_none() {
             around
-        } else if context::scope().is_some_and(|scope| scope.is_cancelled()) {
+        } else if context::is_cancelled() {
             end
         } else {
             around.zip(end).map(|(around, end)| around.max(end))
@@ -155,7 +155,7 @@ impl<F: Future, R: Runtime> Future for Shield<F, R> {
         }
         if inside.up.is_none() {
             // Whoever owns the scope around is about to drop this; until then, what is inside can know.
-            if let Some(reason) = context::scope().and_then(|scope| scope.reason()) {
+            if let Some(reason) = context::reason() {
                 inside.scope.cancel(&reason);
             }
         }

@@ -8,10 +8,27 @@
 
 #[cfg(not(any(anyscope_loom, anyscope_shuttle)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use once_cell::race::OnceBox;
+    pub(crate) use std::sync::OnceLock;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
     pub(crate) use std::sync::{Arc, Mutex as RawMutex, MutexGuard, Weak};
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
+
+    /// A place whose user says who may touch it.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Lends the place out. To look at it, or to write there, is up to `f` to justify.
+        #[inline(always)]
+        pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
+            f(self.0.get())
+        }
+    }
 
     /// A weak handle on a value.
     pub(crate) fn downgrade<T>(handle: &Arc<T>) -> Weak<T> {
@@ -26,7 +43,8 @@ mod imp {
 
 #[cfg(anyscope_loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
     pub(crate) use loom::sync::{Mutex as RawMutex, MutexGuard};
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
@@ -41,6 +59,57 @@ mod imp {
 
     loom::lazy_static! {
         static ref COUNTS: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    /// A place that is filled once, by whoever comes first. loom has none, and wouldn't see what std's orders.
+    pub(crate) struct OnceLock<T> {
+        value: std::sync::OnceLock<T>,
+        order: loom::sync::Mutex<()>,
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            Self { value: std::sync::OnceLock::new(), order: loom::sync::Mutex::new(()) }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            let _ordered = self.order.lock();
+            self.value.get()
+        }
+
+        pub(crate) fn set(&self, value: T) -> Result<(), T> {
+            let _ordered = self.order.lock();
+            self.value.set(value)
+        }
+    }
+
+    impl<T> From<T> for OnceLock<T> {
+        fn from(value: T) -> Self {
+            Self { value: std::sync::OnceLock::from(value), order: loom::sync::Mutex::new(()) }
+        }
+    }
+
+    impl<T> Default for OnceLock<T> {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    /// The same, in a box.
+    pub(crate) struct OnceBox<T>(OnceLock<Box<T>>);
+
+    impl<T> OnceBox<T> {
+        pub(crate) fn new() -> Self {
+            Self(OnceLock::new())
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            self.0.get().map(|value| &**value)
+        }
+
+        pub(crate) fn set(&self, value: Box<T>) -> Result<(), Box<T>> {
+            self.0.set(value)
+        }
     }
 
     /// loom's would give the thread up until others have run, and who polls may be waiting for this one.
@@ -80,11 +149,26 @@ mod imp {
 
 #[cfg(anyscope_shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use once_cell::race::OnceBox;
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
     pub(crate) use shuttle::sync::{Mutex as RawMutex, MutexGuard};
     pub(crate) use shuttle::thread::yield_now;
     pub(crate) use shuttle::thread_local;
     use std::sync::Arc;
+    pub(crate) use std::sync::OnceLock;
+
+    /// shuttle watches no memory; loom does.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        pub(crate) fn with_mut<U>(&self, f: impl FnOnce(*mut T) -> U) -> U {
+            f(self.0.get())
+        }
+    }
 
     /// Lets others run before a reference count is looked at or changed: std's counts are no steps to shuttle.
     fn counted() {
@@ -120,7 +204,8 @@ mod imp {
 #[cfg(all(test, anyscope_loom))]
 pub(crate) use imp::counted;
 pub(crate) use imp::{
-    AtomicBool, AtomicU32, AtomicUsize, MutexGuard, Weak, downgrade, into_inner, thread_local, yield_now,
+    AtomicBool, AtomicU8, AtomicU32, AtomicUsize, MutexGuard, OnceBox, OnceLock, UnsafeCell, Weak, downgrade,
+    into_inner, thread_local, yield_now,
 };
 pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic::Ordering;

@@ -1,17 +1,21 @@
 //! [`Task`]: the handle to one child of a group.
 
 pub(crate) mod cell;
+#[allow(unsafe_code, reason = "a future polled in the allocation that it shares with its outcome: see its head")]
+pub(crate) mod halves;
+pub(crate) mod seat;
 
-use self::cell::Joinable;
+use self::halves::Handle;
 use crate::context;
+use crate::observe::{self, Wait};
 use crate::outcome::Outcome;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
@@ -19,11 +23,25 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(NonZeroU64);
 
+/// How many numbers a thread takes at a time.
+const BATCH: u64 = 64;
+
 impl TaskId {
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Ordering: Relaxed; a counter that publishes nothing.
-        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX))
+        thread_local! {
+            /// The next number of this thread's, and the first that isn't its any more.
+            static OWN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+        }
+        // A batch for each thread: a counter that all write to costs more than everything else here.
+        let (mut next, mut end) = OWN.get();
+        if next == end {
+            // Ordering: Relaxed; a counter that publishes nothing.
+            next = NEXT.fetch_add(BATCH, Ordering::Relaxed);
+            end = next + BATCH;
+        }
+        OWN.set((next + 1, end));
+        Self(NonZeroU64::new(next).unwrap_or(NonZeroU64::MAX))
     }
 
     /// Returns the number.
@@ -108,14 +126,14 @@ impl fmt::Display for TaskRef {
 /// assert_eq!(sum, 3);
 /// ```
 pub struct Task<T> {
-    cell: Arc<dyn Joinable<T>>,
+    handle: Handle<Outcome<T>>,
     /// Whether the awaiter was found to be cancelled too: it never resumes.
     never: bool,
 }
 
 impl<T> Task<T> {
-    pub(crate) fn new(cell: Arc<dyn Joinable<T>>) -> Self {
-        Self { cell, never: false }
+    pub(crate) fn new(handle: Handle<Outcome<T>>) -> Self {
+        Self { handle, never: false }
     }
 
     /// Waits for the task and tells how it ended.
@@ -132,38 +150,38 @@ impl<T> Task<T> {
     /// Returns whether this call was the first to cancel it. A task that has ended keeps its outcome.
     #[track_caller]
     pub fn cancel(&self) -> bool {
-        self.cell.cancel(None, Location::caller())
+        self.handle.seat().cancel(None, Location::caller())
     }
 
     /// Asks the task to end, with a message for the [`Reason`](crate::Reason).
     #[track_caller]
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
-        self.cell.cancel(Some(message.into()), Location::caller())
+        self.handle.seat().cancel(Some(message.into()), Location::caller())
     }
 
     /// Returns whether the task has ended, in whatever way.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         context::job_asks();
-        self.cell.is_finished()
+        self.handle.is_finished()
     }
 
     /// Returns the name that the task was given.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.cell.task().name()
+        self.handle.seat().name()
     }
 
     /// Returns the task's id.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.cell.task().id()
+        self.handle.seat().id()
     }
 
     /// Returns where the task was spawned.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
-        self.cell.task().location()
+        self.handle.seat().location()
     }
 }
 
@@ -171,12 +189,12 @@ impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { cell, never } = &mut *self;
+        let Self { handle, never } = &mut *self;
         if *never {
             return Poll::Pending;
         }
-        match cell.poll_outcome(cx) {
-            Poll::Ready(outcome) => awaited(outcome, never, format_args!("{}", cell.task())),
+        match poll_outcome(handle, cx) {
+            Poll::Ready(outcome) => awaited(outcome, never, handle.seat()),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -184,7 +202,7 @@ impl<T> Future for Task<T> {
 
 /// What whoever awaits `task` gets of how it ended: the value, or a panic that says why there is none. An awaiter that
 /// is being cancelled too gets neither, and `never` is set: it isn't to ask again.
-pub(crate) fn awaited<T>(outcome: Outcome<T>, never: &mut bool, task: fmt::Arguments<'_>) -> Poll<T> {
+pub(crate) fn awaited<T>(outcome: Outcome<T>, never: &mut bool, task: impl fmt::Display) -> Poll<T> {
     let why = match outcome {
         Outcome::Completed(value) => return Poll::Ready(value),
         _ if context::never_resumes() => {
@@ -198,11 +216,13 @@ pub(crate) fn awaited<T>(outcome: Outcome<T>, never: &mut bool, task: fmt::Argum
     panic!("awaited {task}, which {why}");
 }
 
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        // A value of the user's, whose destructor runs here, outside of every lock.
-        drop(self.cell.detach());
+/// Waits for the outcome of a task.
+fn poll_outcome<T>(handle: &mut Handle<Outcome<T>>, cx: &Context<'_>) -> Poll<Outcome<T>> {
+    let outcome = handle.poll_outcome(cx);
+    if outcome.is_pending() {
+        observe::waits(|| Wait::Task(handle.seat().id()));
     }
+    outcome
 }
 
 impl<T> fmt::Debug for Task<T> {
@@ -224,8 +244,8 @@ pub struct TaskOutcome<T> {
 impl<T> Future for TaskOutcome<T> {
     type Output = Outcome<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<T>> {
-        self.task.cell.poll_outcome(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<T>> {
+        poll_outcome(&mut self.task.handle, cx)
     }
 }
 

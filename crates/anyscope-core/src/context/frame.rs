@@ -1,13 +1,15 @@
 //! What can be around a poll, each with as much as it has to say.
 
 use super::{Shields, deadline, group, held, locals, locate, scope, task};
+use crate::cancel::reason::Reason;
 use crate::cancel::tree::Node;
 use crate::group::core::GroupCore;
 use crate::limiter::Held;
 use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::Arc;
-use crate::task::TaskRef;
+use crate::task::seat::Seat;
+use crate::task::{TaskId, TaskRef};
 use std::fmt;
 use std::panic::Location;
 use std::sync::OnceLock;
@@ -66,6 +68,7 @@ pub(crate) struct Limit {
 pub(crate) enum Around<'a> {
     Frame(&'a Frame),
     Limit(&'a Limit),
+    Child(&'a Seat),
 }
 
 impl<'a> From<&'a Frame> for Around<'a> {
@@ -80,56 +83,157 @@ impl<'a> From<&'a Limit> for Around<'a> {
     }
 }
 
+impl<'a> From<&'a Seat> for Around<'a> {
+    fn from(seat: &'a Seat) -> Self {
+        Self::Child(seat)
+    }
+}
+
+/// What something around has to say about deadlines.
+pub(super) struct Stand {
+    pub(super) at: Option<Instant>,
+    /// Whether what is further out doesn't count.
+    pub(super) is_last: bool,
+}
+
+/// What would cancel the caller.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'a> {
+    Node(&'a Arc<Node>),
+    /// A child, which may have no node of its own.
+    Child(&'a Seat),
+}
+
+impl Scope<'_> {
+    pub(super) fn node(self) -> Arc<Node> {
+        match self {
+            Self::Node(node) => node.clone(),
+            Self::Child(seat) => seat.node(),
+        }
+    }
+
+    pub(super) fn is_cancelled(self) -> bool {
+        match self {
+            Self::Node(node) => node.is_cancelled(),
+            Self::Child(seat) => seat.is_cancelled(),
+        }
+    }
+
+    pub(super) fn is_cancelled_above(self) -> bool {
+        match self {
+            Self::Node(node) => node.is_cancelled_above(),
+            Self::Child(seat) => seat.is_cancelled_above(),
+        }
+    }
+
+    pub(super) fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Node(node) => node.reason(),
+            Self::Child(seat) => seat.reason(),
+        }
+    }
+}
+
 impl<'a> Around<'a> {
     fn frame(self) -> Option<&'a Frame> {
         match self {
             Self::Frame(frame) => Some(frame),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Child(_) => None,
         }
     }
 
     /// Whether it hides everything further out, which is another task's.
     pub(super) fn is_root(self) -> bool {
-        self.frame().is_some_and(|frame| frame.root)
+        match self {
+            Self::Frame(frame) => frame.root,
+            Self::Limit(_) => false,
+            Self::Child(_) => true,
+        }
     }
 
     pub(super) fn group(self) -> Option<&'a Arc<GroupCore>> {
-        self.frame()?.group.as_ref()
-    }
-
-    pub(super) fn scope(self) -> Option<&'a Arc<Node>> {
-        self.frame()?.scope.as_ref()
-    }
-
-    pub(super) fn deadline(self) -> &'a Deadline {
         match self {
+            Self::Frame(frame) => frame.group.as_ref(),
+            Self::Limit(_) => None,
+            Self::Child(seat) => Some(seat.group()),
+        }
+    }
+
+    pub(super) fn scope(self) -> Option<Scope<'a>> {
+        match self {
+            Self::Frame(frame) => frame.scope.as_ref().map(Scope::Node),
+            Self::Limit(_) => None,
+            Self::Child(seat) => Some(Scope::Child(seat)),
+        }
+    }
+
+    pub(super) fn deadline(self) -> Stand {
+        let deadline = match self {
             Self::Frame(frame) => &frame.deadline,
             Self::Limit(limit) => &limit.deadline,
-        }
+            Self::Child(seat) => return Stand { at: seat.deadline(), is_last: true },
+        };
+        Stand { at: deadline.fix(), is_last: matches!(deadline, Deadline::Exactly(_)) }
     }
 
     pub(super) fn task(self) -> Option<TaskRef> {
-        self.frame()?.task.clone()
-    }
-
-    pub(super) fn shields(self) -> &'a OnceLock<Arc<Shields>> {
         match self {
-            Self::Frame(frame) => &frame.shields,
-            Self::Limit(limit) => &limit.shields,
+            Self::Frame(frame) => frame.task.clone(),
+            Self::Limit(_) => None,
+            Self::Child(seat) => Some(seat.task()),
         }
     }
 
-    pub(super) fn locals(self) -> Option<&'a Arc<Binding>> {
-        self.frame()?.locals.as_ref()
+    pub(super) fn task_id(self) -> Option<TaskId> {
+        match self {
+            Self::Frame(frame) => frame.task.as_ref().map(TaskRef::id),
+            Self::Limit(_) => None,
+            Self::Child(seat) => Some(seat.id()),
+        }
+    }
+
+    pub(super) fn shields(self) -> Option<&'a Arc<Shields>> {
+        match self {
+            Self::Frame(frame) => frame.shields.get(),
+            Self::Limit(limit) => limit.shields.get(),
+            Self::Child(seat) => seat.shields(),
+        }
+    }
+
+    pub(super) fn shields_or(self, make: impl FnOnce() -> Arc<Shields>) -> &'a Arc<Shields> {
+        match self {
+            Self::Frame(frame) => frame.shields.get_or_init(make),
+            Self::Limit(limit) => limit.shields.get_or_init(make),
+            Self::Child(seat) => seat.shields_or(make),
+        }
+    }
+
+    pub(super) fn locals(self) -> Option<Arc<Binding>> {
+        match self {
+            Self::Frame(frame) => frame.locals.clone(),
+            Self::Limit(_) => None,
+            Self::Child(seat) => seat.locals(),
+        }
     }
 
     pub(super) fn held(self) -> Option<&'a Arc<Held>> {
-        self.frame()?.held.as_ref()
+        match self {
+            Self::Frame(frame) => frame.held.as_ref(),
+            Self::Limit(_) => None,
+            Self::Child(seat) => seat.held(),
+        }
     }
 
     pub(super) fn runtime(self) -> Option<DynRuntime> {
-        let frame = self.frame()?;
-        frame.group.as_ref().map(|group| group.runtime().clone()).or_else(|| frame.runtime.clone())
+        match self.group() {
+            Some(group) => Some(group.runtime().clone()),
+            None => self.frame()?.runtime.clone(),
+        }
+    }
+
+    /// Whether it is the poll of that child.
+    pub(super) fn is(self, seat: &Seat) -> bool {
+        matches!(self, Self::Child(around) if around.is(seat))
     }
 
     pub(super) fn is_job(self) -> bool {

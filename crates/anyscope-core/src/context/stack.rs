@@ -63,6 +63,13 @@ pub(super) fn find<T>(mut look: impl FnMut(Around<'_>) -> Option<T>) -> Option<T
     None
 }
 
+/// What `look` finds in the innermost frame.
+#[inline]
+pub(super) fn innermost<T>(look: impl FnOnce(Around<'_>) -> Option<T>) -> Option<T> {
+    let mut look = Some(look);
+    find(|around| Some(look.take().and_then(|look| look(around)))).flatten()
+}
+
 /// Whether nothing is around what runs.
 pub(super) fn is_empty() -> bool {
     TOP.try_with(|top| top.get().is_null()).unwrap_or(true)

@@ -11,14 +11,13 @@ use super::{Late, Policy};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context;
 use crate::coop;
-use crate::group::core::Role;
 use crate::group::owner::{Owner, Plan};
 use crate::observe::{self, Wait};
 use crate::ready_list::Set;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
-use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{self, Step};
+use crate::task::seat::Seat;
 use crate::time::{Timeout, timeout};
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -138,12 +137,9 @@ struct Values<T> {
 
 impl<T: Send + 'static, R: Runtime> Spawned<T, R> {
     fn spawn(&mut self, index: usize, future: impl Future<Output = T> + Send + 'static) {
-        let Some(reserved) = self.owner.group.reserve(Role::Child) else { return };
         self.len += 1;
         let values = self.values.clone();
-        let birth = Birth::child(reserved.group(), TaskRef::new(None, self.location));
-        Cell::spawn_detached(reserved, birth, async move {
-            let value = future.await;
+        drop(cell::spawn_plain(&self.owner.group, self.location, future, move |value, _: &Seat| {
             let task = {
                 let mut values = values.lock();
                 values.ready.push_back((index, value));
@@ -151,7 +147,7 @@ impl<T: Send + 'static, R: Runtime> Spawned<T, R> {
             };
             wake_all(task);
             Step::Value(())
-        });
+        }));
     }
 }
 

@@ -16,17 +16,21 @@
 //! # Invariants
 //!
 //! 1. `live` counts the members that haven't ended and what was adopted. A group ends only at zero.
-//! 2. A cell that is ready is in `ready` exactly when nobody has begun its poll since it was queued.
-//! 3. While `ready` isn't empty, a driver is running, woken or being started; or the runtime is gone.
+//! 2. Each member has a place, with a [`Stage`]. Its work, the one right to poll it or to end it, is in the place in
+//!    *waiting*, *idle* and *queued*; in *out* somebody has taken it, and brings it back or ends it.
+//! 3. A queued member's key is in `ready`. (So may be keys of members that have ended since; they're passed over.) While
+//!    `ready` isn't empty, a driver is running, woken or being started; or the runtime is gone.
 //! 4. At most `limit` children were started and haven't ended; the rest stand in `waiting`, in the order of spawning.
 //! 5. What an abandoned group leaves running is counted by `adopter`, from before the drop returns until it ended.
 //! 6. One finaliser at a time, and none while any other member lives.
-//! 7. Whatever may make a step of the end due (an end, a cancellation, the end of the body) is followed by a look at
+//! 7. Nothing of a member's is registered with what cancels the group: the group itself is, from the first time that one is
+//!    idle or held back, and queues them all.
+//! 8. Whatever may make a step of the end due (an end, a cancellation, the end of the body) is followed by a look at
 //!    [`State::ending`], under the same lock or a later one.
 //!
 //! # Lock order
 //!
-//! One lock, a leaf: cells, nodes, wakers, other groups and everything of a user's are touched after it is released.
+//! One lock, a leaf: nodes, wakers, other groups and everything of a user's are touched after it is released.
 //! What is to be done then is handed out as a value ([`Next`], [`Ending`], [`WakeDriver`]).
 
 use super::drive::Driver;
@@ -41,15 +45,16 @@ use crate::local::Binding;
 use crate::observe::{self, Event, GroupId, Observer, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Doom, Member};
+use crate::sync::{Arc, Mutex, Weak, downgrade};
+use crate::task::halves::{Doom, Order, Ran, Spent, Work};
+use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
 use crate::wait_queue::{WaitQueue, wake_all};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
 
@@ -84,14 +89,18 @@ pub(super) struct State {
     pub(super) phase: Phase,
     members: Slab<Entry>,
     pub(super) adopted: usize,
-    ready: VecDeque<Arc<dyn Member>>,
+    ready: VecDeque<usize>,
     waiting: VecDeque<(usize, TaskId)>,
     started: usize,
     /// How many drivers there are, and which of them wait for work.
     drivers: usize,
     idle: Vec<(usize, Waker)>,
     next_driver: usize,
+    /// How many members there ever were.
+    admitted: usize,
     runtime_gone: bool,
+    /// Whether the group is woken when the children are cancelled.
+    watched: bool,
     /// Set by the first child that fails; the body isn't polled again.
     failed: bool,
     /// Why the body didn't come to its end, where it didn't.
@@ -120,10 +129,56 @@ pub(super) struct State {
 }
 
 struct Entry {
-    member: Option<Arc<dyn Member>>,
+    /// See invariant 2.
+    work: Option<Work>,
+    /// `None` while the place is only kept.
     id: Option<TaskId>,
     role: Role,
+    stage: Stage,
     started: bool,
+    /// Whether it isn't simply cancelled with the group.
+    apart: bool,
+    /// What is to become of it when it is brought back.
+    doom: Option<Doom>,
+    /// Whether a shutdown found it at work while somebody had it.
+    straggler: bool,
+}
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There only is a place for it.
+    Kept,
+    /// Held back by the limit.
+    Waiting,
+    Queued,
+    /// Somebody polls it, or ends it; it may have been woken since.
+    Out {
+        woken: bool,
+    },
+    Idle,
+}
+
+impl Entry {
+    fn kept(role: Role) -> Self {
+        Self {
+            work: None,
+            id: None,
+            role,
+            stage: Stage::Kept,
+            started: false,
+            apart: false,
+            doom: None,
+            straggler: false,
+        }
+    }
+
+    /// Takes the work out, unless somebody has it.
+    fn take(&mut self) -> Option<Work> {
+        let work = self.work.take()?;
+        self.stage = Stage::Out { woken: false };
+        Some(work)
+    }
 }
 
 /// What a member is there for.
@@ -167,15 +222,17 @@ pub(crate) enum Admission {
     /// It is over the limit, and starts when another has ended.
     Waiting,
     /// It is not to be polled at all.
-    Refused(Doom),
+    Refused(Work, Doom),
 }
 
 /// What a driver does next.
 #[must_use]
 pub(super) enum Next {
-    Run(Arc<dyn Member>),
+    Run(Work, Order),
     /// Nothing is ready; the driver's waker is kept.
     Idle,
+    /// Nothing is ready, or nothing more was asked for.
+    Nothing,
     /// The group is over.
     Finish,
 }
@@ -217,8 +274,6 @@ pub(super) struct Ending {
     finaliser: Option<(usize, Finaliser, Outcome<()>)>,
     /// Finalisers that nobody will run, as the runtime is gone.
     unrun: Vec<Finaliser>,
-    /// Cells that were woken and needn't be polled any more; they keep the group.
-    stale: VecDeque<Arc<dyn Member>>,
     /// Whether the group is over.
     over: bool,
 }
@@ -234,7 +289,6 @@ impl Ending {
     }
 
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
-        drop(self.stale);
         if self.over {
             group.tell(|group| Event::GroupEnded { group });
         }
@@ -280,53 +334,14 @@ impl Reserved {
         &self.group
     }
 
-    pub(crate) fn key(&self) -> usize {
-        self.key
-    }
-
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
-    /// Fills the place. `node` is what cancels the member.
-    pub(crate) fn admit(mut self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
+    /// Fills the place.
+    pub(crate) fn admit(mut self, work: Work) -> Admission {
         self.admitted = true;
-        let admission = self.fill(member, id, node);
-        if self.role == Role::Service && !cfg!(bug_place_of_a_service_not_settled) {
-            // Subtle: a place counts as a user until it is known to be a service's. What became due meanwhile, the end of
-            // the group or of a wait for the last user, was put off for it.
-            self.group.settle();
-        }
-        admission
-    }
-
-    fn fill(&self, member: Arc<dyn Member>, id: TaskId, node: &Arc<Node>) -> Admission {
-        let group = &self.group;
-        let cancelled = group.children.is_cancelled();
-        let mut state = group.state.lock();
-        let state = &mut *state;
-        let entry = &mut state.members[self.key];
-        entry.id = Some(id);
-        entry.member = Some(member.clone());
-        if entry.role == Role::Service {
-            state.services.push(Service { key: self.key, node: node.clone(), told: false });
-        }
-        if state.runtime_gone {
-            Admission::Refused(Doom::RuntimeGone)
-        } else if entry.role != Role::Late && (cancelled || state.phase != Phase::Open) {
-            Admission::Refused(Doom::Cancelled)
-        } else if entry.role != Role::Child {
-            state.ready.push_back(member);
-            Admission::Started(state.wake_driver(group.max_drivers))
-        } else if state.started < group.limit {
-            entry.started = true;
-            state.started += 1;
-            state.ready.push_back(member);
-            Admission::Started(state.wake_driver(group.max_drivers))
-        } else {
-            state.waiting.push_back((self.key, id));
-            Admission::Waiting
-        }
+        self.group.fill(Some(self.key), self.role, work)
     }
 }
 
@@ -354,7 +369,7 @@ impl GroupCore {
         let id = if observer.is_some() { GroupId::next() } else { GroupId::NONE };
         if let Some(observer) = &observer {
             observe::watch();
-            let (parent, task) = (parent.as_ref().map(|parent| parent.id), context::task().map(|task| task.id()));
+            let (parent, task) = (parent.as_ref().map(|parent| parent.id), context::task_id());
             observer.observe(&Event::GroupOpened { group: id, parent, task, name, location });
         }
         Arc::new(Self {
@@ -381,7 +396,9 @@ impl GroupCore {
                 drivers: 0,
                 idle: Vec::new(),
                 next_driver: 0,
+                admitted: 0,
                 runtime_gone: false,
+                watched: false,
                 failed: false,
                 cut: None,
                 body_over: false,
@@ -423,10 +440,100 @@ impl GroupCore {
         if !takes {
             return None;
         }
-        let key = state.members.insert(Entry { member: None, id: None, role, started: false });
+        let key = state.members.insert(Entry::kept(role));
         state.children += usize::from(role == Role::Child);
         drop(state);
         Some(Reserved { group: self.clone(), key, role, admitted: false })
+    }
+
+    /// Takes a member into a group that is open, or dropped meanwhile.
+    pub(crate) fn admit(self: &Arc<Self>, role: Role, work: Work) -> Admission {
+        if role != Role::Child || self.children.is_cancelled() {
+            return self.fill(None, role, work);
+        }
+        // What nearly every child comes by, on a short way.
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open || state.runtime_gone || state.started >= self.limit {
+            drop(state);
+            return self.fill(None, role, work);
+        }
+        let (id, apart) = (work.seat().id(), work.seat().is_apart());
+        let vacant = state.members.vacant_entry();
+        let key = vacant.key();
+        work.seat().set_key(key);
+        vacant.insert(Entry {
+            work: Some(work),
+            id: Some(id),
+            stage: Stage::Queued,
+            started: true,
+            apart,
+            ..Entry::kept(Role::Child)
+        });
+        state.admitted += 1;
+        state.children += 1;
+        state.started += 1;
+        state.ready.push_back(key);
+        let wake = if state.drivers == self.max_drivers && state.idle.is_empty() {
+            WakeDriver::Nobody
+        } else {
+            state.wake_driver(self.max_drivers)
+        };
+        Admission::Started(wake)
+    }
+
+    fn fill(self: &Arc<Self>, place: Option<usize>, role: Role, work: Work) -> Admission {
+        let seat = work.seat();
+        let service = (role == Role::Service).then(|| seat.node());
+        let cancelled = self.children.is_cancelled();
+        let admission = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            state.admitted += 1;
+            let key = place.unwrap_or_else(|| {
+                state.children += usize::from(role == Role::Child);
+                state.members.insert(Entry::kept(role))
+            });
+            seat.set_key(key);
+            let entry = &mut state.members[key];
+            entry.id = Some(seat.id());
+            entry.apart = seat.is_apart();
+            if let Some(node) = service {
+                state.services.push(Service { key, node, told: false });
+            }
+            if state.runtime_gone {
+                entry.stage = Stage::Out { woken: false };
+                Admission::Refused(work, Doom::RuntimeGone)
+            } else if role != Role::Late && (cancelled || state.phase != Phase::Open) {
+                entry.stage = Stage::Out { woken: false };
+                Admission::Refused(work, Doom::Cancelled)
+            } else if role == Role::Child && state.started >= self.limit {
+                let id = seat.id();
+                entry.work = Some(work);
+                entry.stage = Stage::Waiting;
+                state.waiting.push_back((key, id));
+                Admission::Waiting
+            } else {
+                entry.work = Some(work);
+                entry.stage = Stage::Queued;
+                entry.started = role == Role::Child;
+                state.started += usize::from(role == Role::Child);
+                state.ready.push_back(key);
+                Admission::Started(state.wake_driver(self.max_drivers))
+            }
+        };
+        if role == Role::Service && !cfg!(bug_place_of_a_service_not_settled) {
+            // Subtle: a place counts as a user until it is known to be a service's. What became due meanwhile, the end of
+            // the group or of a wait for the last user, was put off for it.
+            self.settle();
+        }
+        admission
+    }
+
+    /// Ends a member that was taken out of its place, and tells the group.
+    pub(crate) fn end_member(self: &Arc<Self>, work: Work, doom: Doom) {
+        if let Ran::Ended(spent) = work.run(Order::End(doom)) {
+            self.all_ended(vec![spent]);
+        }
     }
 
     /// Keeps a finaliser for the end. Gives it back where the group runs finalisers already.
@@ -472,60 +579,86 @@ impl GroupCore {
         let State { members, stragglers, .. } = &mut *state;
         // Of two shutdowns whose time is up at once, the first names them.
         if cfg!(bug_stragglers_named_twice) || stragglers.is_empty() {
-            let children = members.iter().filter(|(_, entry)| entry.role == Role::Child);
-            let children = children.filter_map(|(_, entry)| entry.member.as_ref());
-            stragglers.extend(children.map(|member| member.task().clone()));
+            for (_, entry) in members.iter_mut().filter(|(_, entry)| entry.role == Role::Child) {
+                match &entry.work {
+                    Some(work) => stragglers.push(work.seat().task()),
+                    // Named by whoever has it, when it comes back.
+                    None => entry.straggler = entry.stage != Stage::Kept,
+                }
+            }
         }
     }
 
-    /// Puts a child into the ready queue.
-    pub(crate) fn push(self: &Arc<Self>, member: Arc<dyn Member>) {
+    /// Somebody woke the member `id`, which sits at `key`.
+    pub(crate) fn wake_member(self: &Arc<Self>, key: usize, id: TaskId) {
         let wake = {
             let mut state = self.state.lock();
-            if state.runtime_gone {
-                Err(member)
-            } else {
-                state.ready.push_back(member);
-                Ok(state.wake_driver(self.max_drivers))
-            }
+            if state.rouse(key, Some(id)) { state.wake_driver(self.max_drivers) } else { WakeDriver::Nobody }
         };
-        match wake {
-            Ok(wake) => wake.go(self),
-            Err(member) => {
-                member.destroy(Doom::RuntimeGone);
+        wake.go(self);
+    }
+
+    /// Sees to it that a cancellation of the children reaches those that are idle or held back.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            if mem::replace(&mut state.watched, true) {
+                return;
             }
+        }
+        let waker = Waker::from(Arc::new(Watcher(downgrade(self))));
+        if self.children.poll_cancelled(&mut None, &mut Context::from_waker(&waker)).is_ready() {
+            self.rouse_all();
         }
     }
 
-    /// A member has ended, and its future is gone.
-    pub(crate) fn ended(self: &Arc<Self>, key: usize) {
-        let live = (cfg!(bug_cancellation_asked_before_the_lock) && !self.children.is_cancelled()).then(Node::root);
-        let (entry, service, ending) = {
+    /// Queues all members that are cancelled with the group.
+    fn rouse_all(self: &Arc<Self>) {
+        let wakes: Vec<_> = {
             let mut state = self.state.lock();
-            let entry = state.members.remove(key);
-            let service = state.services.iter().rposition(|service| service.key == key);
-            let service = service.map(|index| state.services.remove(index));
-            if entry.started {
-                state.started -= 1;
-                state.start_waiting(self.limit);
-            }
-            if entry.role == Role::Child {
-                state.children -= 1;
-            }
-            let ready = state.wake_driver(self.max_drivers);
-            let mut ending = state.ending(live.as_ref().unwrap_or(&self.children));
-            ending.ready = Some(ready);
-            if self.has_room(&state) && !cfg!(bug_room_not_told) {
-                ending.wakers.extend(state.room.notify_all());
-            }
-            // The one that is left may be who waits.
-            if state.children <= 1 {
-                ending.wakers.extend(state.quiet.notify_all());
-            }
-            (entry, service, ending)
+            let state = &mut *state;
+            let simple = state.members.iter().filter(|(_, entry)| !entry.apart && entry.stage != Stage::Kept);
+            let keys: Vec<_> = simple.map(|(key, _)| key).collect();
+            let roused = keys.into_iter().filter(|key| state.rouse(*key, None)).count();
+            (0..roused.min(self.max_drivers)).map(|_| state.wake_driver(self.max_drivers)).collect()
         };
-        drop((entry, service));
-        ending.go(self);
+        wakes.into_iter().for_each(|wake| wake.go(self));
+    }
+
+    /// Drops what is there to run a member, as nobody but its driver is to.
+    pub(crate) fn let_go(&self, key: usize, id: TaskId) {
+        let work = {
+            let mut state = self.state.lock();
+            state.members.get_mut(key).filter(|entry| entry.id == Some(id)).and_then(|entry| entry.work.take())
+        };
+        drop(work);
+    }
+
+    /// Ends the member `id` on behalf of whoever it was started for: here and now, where nobody has it and it isn't shielded;
+    /// else when it comes back.
+    pub(crate) fn destroy(self: &Arc<Self>, key: usize, id: TaskId) {
+        let work = {
+            let mut state = self.state.lock();
+            let entry = state.members.get_mut(key).filter(|entry| entry.id == Some(id));
+            entry.and_then(|entry| entry.destroy(Doom::Cancelled))
+        };
+        if let Some(work) = work {
+            self.end_member(work, Doom::Cancelled);
+        }
+    }
+
+    /// A member has ended that nothing is known of but its place.
+    pub(crate) fn ended(self: &Arc<Self>, key: usize) {
+        let early = self.asked_early();
+        let (wake, ending) = {
+            let mut state = self.state.lock();
+            let ending = if state.finish(self, key, None) { Some(state.due(self, early)) } else { None };
+            (state.wake_driver(self.max_drivers), ending)
+        };
+        wake.go(self);
+        if let Some(ending) = ending {
+            ending.go(self);
+        }
     }
 
     /// The body was stopped, or ended with an error.
@@ -615,10 +748,10 @@ impl GroupCore {
                 ending.wakers.extend(state.room.notify_all());
                 let mut panics = mem::take(&mut state.panics);
                 panics.append(&mut state.consequences);
-                let unused = (Some(waker), ending.owner.take(), mem::take(&mut state.ready));
+                let unused = (Some(waker), ending.owner.take());
                 (Poll::Ready(panics), unused, ending, mem::take(&mut state.idle))
             } else {
-                (Poll::Pending, (None, state.owner.replace(waker), VecDeque::new()), ending, Vec::new())
+                (Poll::Pending, (None, state.owner.replace(waker)), ending, Vec::new())
             }
         };
         drop(unused);
@@ -632,8 +765,9 @@ impl GroupCore {
         poll
     }
 
-    /// The owner is gone. Returns what is to be destroyed, users first, or `None` where the group had ended.
-    pub(super) fn abandon(&self) -> Option<Vec<Arc<dyn Member>>> {
+    /// The owner is gone. Returns what is to be destroyed, users first, and who has to be waited for a moment; or `None`
+    /// where the group had ended.
+    pub(super) fn abandon(&self) -> Option<Members> {
         let (members, owner, room) = {
             let mut state = self.state.lock();
             if !matches!(state.phase, Phase::Open | Phase::Finalising) {
@@ -642,15 +776,47 @@ impl GroupCore {
             state.phase = Phase::Abandoned;
             state.unwound = thread::panicking();
             state.waiting.clear();
-            let users = state.members.iter().filter(|(_, entry)| entry.role != Role::Service);
-            let mut members: Vec<_> = users.filter_map(|(_, entry)| entry.member.clone()).collect();
-            let services = state.services.iter().rev().map(|service| service.key);
-            members.extend(services.filter_map(|key| state.members[key].member.clone()));
+            let mut members = Members { idle: Vec::with_capacity(state.members.len()), out: Vec::new() };
+            let State { members: entries, services, .. } = &mut *state;
+            for (key, entry) in entries.iter_mut().filter(|(_, entry)| entry.role != Role::Service) {
+                members.add(key, entry);
+            }
+            for service in services.iter().rev() {
+                members.add(service.key, &mut entries[service.key]);
+            }
             (members, state.owner.take(), state.room.notify_all())
         };
         drop(owner);
         wake_all(room);
         Some(members)
+    }
+
+    /// A node that is as live as the children were before the lock was taken: for a bug that is put in.
+    fn asked_early(&self) -> Option<Arc<Node>> {
+        (cfg!(bug_cancellation_asked_before_the_lock) && !self.children.is_cancelled()).then(Node::root)
+    }
+
+    /// Several members have ended, and their futures are gone.
+    pub(super) fn all_ended(self: &Arc<Self>, spent: Vec<Spent>) {
+        let early = self.asked_early();
+        let (wake, ending) = {
+            let mut state = self.state.lock();
+            let mut is_due = false;
+            for spent in &spent {
+                is_due |= state.finish(self, spent.seat().key(), Some(spent.seat()));
+            }
+            let ending = if is_due { Some(state.due(self, early)) } else { None };
+            (state.wake_driver(self.max_drivers), ending)
+        };
+        wake.go(self);
+        if let Some(ending) = ending {
+            ending.go(self);
+        }
+    }
+
+    /// Whether the member `id` hasn't ended.
+    pub(super) fn has(&self, key: usize, id: TaskId) -> bool {
+        self.state.lock().members.get(key).is_some_and(|entry| entry.id == Some(id))
     }
 
     /// After what was idle has been destroyed: the rest goes to an adopter, or the group is over.
@@ -690,22 +856,71 @@ impl GroupCore {
         state.ending(&self.children)
     }
 
-    /// The driver `id` is being polled, whatever it was woken by.
-    pub(super) fn driver_polled(&self, id: usize) {
-        let stale = self.state.lock().forget_idle(id);
-        drop(stale);
+    /// One step of the driver `id`, under one lock: what it had is brought back, and it is told what to do next. `begins`
+    /// where it is being polled anew, whatever it was woken by; `more` where it would take another child.
+    pub(super) fn step(self: &Arc<Self>, id: usize, begins: bool, back: Option<Ran<Work>>, more: bool) -> Next {
+        let (stale, spent);
+        let early = self.asked_early();
+        let mut state = self.state.lock();
+        if begins {
+            stale = state.forget_idle(id);
+            if let Some(stale) = stale {
+                drop(state);
+                drop(stale);
+                state = self.state.lock();
+            }
+        }
+        match back {
+            Some(Ran::Pending(work)) => {
+                if let Some((work, doom)) = state.bring_back(work) {
+                    return Next::Run(work, Order::End(doom));
+                }
+                if !state.watched {
+                    drop(state);
+                    self.watch();
+                    state = self.state.lock();
+                }
+            }
+            Some(Ran::Ended(ended)) => {
+                // Dropped after the lock is released.
+                spent = ended;
+                if state.finish(self, spent.seat().key(), Some(spent.seat())) {
+                    let ending = state.due(self, early);
+                    drop(state);
+                    ending.go(self);
+                    state = self.state.lock();
+                }
+            }
+            None => {}
+        }
+        if !more {
+            return Next::Nothing;
+        }
+        if let Some(observer) = &self.observer {
+            drop(state);
+            return self.pop_chosen(&**observer);
+        }
+        let Some(work) = state.pop() else { return Next::Nothing };
+        // What was queued by a poll, and not by a wake, has woken nobody yet.
+        if !state.ready.is_empty() && (state.drivers < self.max_drivers || !state.idle.is_empty()) {
+            let wake = state.wake_driver(self.max_drivers);
+            drop(state);
+            wake.go(self);
+        }
+        Next::Run(work, Order::Poll)
     }
 
-    /// A child that is ready.
-    pub(super) fn pop(&self) -> Option<Arc<dyn Member>> {
-        if let Some(observer) = &self.observer {
-            let ready = self.state.lock().ready.len();
-            // Asked without the lock. Where the queue has become shorter since, there is nothing to choose.
-            let chosen = observer.choose(ready);
-            let mut state = self.state.lock();
-            return if chosen < state.ready.len() { state.ready.remove(chosen) } else { state.ready.pop_front() };
+    fn pop_chosen(&self, observer: &dyn Observer) -> Next {
+        let ready = self.state.lock().queued();
+        // Asked without the lock. Where the queue has become shorter since, there is nothing to choose.
+        let chosen = observer.choose(ready);
+        let mut state = self.state.lock();
+        if chosen < state.queued() {
+            if let Some(key) = state.ready.remove(chosen) {
+                state.ready.push_front(key);
+            }
         }
-        self.state.lock().ready.pop_front()
+        state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
     }
 
     /// Tells the observer, if there is one.
@@ -720,10 +935,10 @@ impl GroupCore {
         let kept = waker.clone();
         let (next, unused) = {
             let mut state = self.state.lock();
-            let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.ready.pop_front() };
-            if let Some(member) = ready {
-                (Next::Run(member), Some(kept))
-            } else if state.phase == Phase::Ended {
+            let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.pop() };
+            if let Some(work) = ready {
+                (Next::Run(work, Order::Poll), Some(kept))
+            } else if state.phase == Phase::Ended || (state.drivers == 1 && state.is_through_with_one()) {
                 state.drivers -= 1;
                 (Next::Finish, Some(kept))
             } else {
@@ -737,22 +952,24 @@ impl GroupCore {
 
     /// A driver was dropped before the group's end: nobody polls the children any more.
     pub(super) fn driver_dropped(self: &Arc<Self>, id: usize) {
-        let (members, ready, owner, stale) = {
+        let (members, owner, stale) = {
             let mut state = self.state.lock();
             state.drivers -= 1;
             let stale = state.forget_idle(id);
             if state.phase == Phase::Ended {
-                (Vec::new(), mem::take(&mut state.ready), None, stale)
+                (Vec::new(), None, stale)
             } else {
                 state.runtime_gone = true;
                 state.waiting.clear();
-                let members = state.members.iter().filter_map(|(_, entry)| entry.member.clone()).collect();
-                (members, mem::take(&mut state.ready), state.owner.take(), stale)
+                state.ready.clear();
+                let members = state.members.iter_mut();
+                let members = members.filter_map(|(_, entry)| entry.destroy(Doom::RuntimeGone)).collect();
+                (members, state.owner.take(), stale)
             }
         };
-        drop((ready, stale));
-        for member in members {
-            member.destroy(Doom::RuntimeGone);
+        drop(stale);
+        for work in members {
+            self.end_member(work, Doom::RuntimeGone);
         }
         self.settle();
         if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
@@ -761,9 +978,157 @@ impl GroupCore {
     }
 }
 
+/// What has to be cleared up of a group that was dropped.
+pub(super) struct Members {
+    /// What is to be destroyed, in this order.
+    pub(super) idle: Vec<Work>,
+    /// Who is in a poll, or being ended by somebody else.
+    pub(super) out: Vec<(usize, TaskId)>,
+}
+
+impl Members {
+    fn add(&mut self, key: usize, entry: &mut Entry) {
+        let is_out = matches!(entry.stage, Stage::Out { .. });
+        match entry.destroy(Doom::Cancelled) {
+            Some(work) => self.idle.push(work),
+            None => self.out.extend(entry.id.filter(|_| is_out).map(|id| (key, id))),
+        }
+    }
+}
+
+impl Entry {
+    /// Takes the work, for who ends the member. Where somebody has it, or it is shielded from this, that is left until it
+    /// comes back.
+    fn destroy(&mut self, doom: Doom) -> Option<Work> {
+        let shielded = self.work.as_ref().is_some_and(|work| context::is_shielded_in(work.seat()));
+        if self.stage == Stage::Kept {
+            return None;
+        }
+        if self.work.is_none() || (shielded && doom == Doom::Cancelled) {
+            // A runtime that is gone doesn't come back.
+            if self.doom != Some(Doom::RuntimeGone) {
+                self.doom = Some(doom);
+            }
+            return None;
+        }
+        self.take()
+    }
+}
+
+/// What has the group woken when its children are cancelled.
+struct Watcher(Weak<GroupCore>);
+
+impl Wake for Watcher {
+    fn wake(self: Arc<Self>) {
+        if let Some(group) = self.0.upgrade() {
+            group.rouse_all();
+        }
+    }
+}
+
 impl State {
     fn live(&self) -> usize {
         self.members.len() + self.adopted
+    }
+
+    /// Queues a member that is idle or held back, and notes the wake of one that somebody has. Says whether it was queued.
+    fn rouse(&mut self, key: usize, id: Option<TaskId>) -> bool {
+        let Some(entry) = self.members.get_mut(key).filter(|entry| id.is_none() || entry.id == id) else {
+            return false;
+        };
+        match entry.stage {
+            Stage::Idle | Stage::Waiting => {
+                entry.stage = Stage::Queued;
+                self.ready.push_back(key);
+                true
+            }
+            Stage::Out { .. } => {
+                entry.stage = Stage::Out { woken: !cfg!(bug_wake_in_a_poll_lost) };
+                false
+            }
+            Stage::Kept | Stage::Queued => false,
+        }
+    }
+
+    /// Takes the member that has been ready longest.
+    fn pop(&mut self) -> Option<Work> {
+        loop {
+            let key = self.ready.pop_front()?;
+            // Whatever was destroyed meanwhile left its key behind.
+            let entry = self.members.get_mut(key).filter(|entry| entry.stage == Stage::Queued);
+            if let Some(work) = entry.and_then(Entry::take) {
+                return Some(work);
+            }
+        }
+    }
+
+    /// Whether there was one member, and it has ended. Mostly no other comes, and a driver that waited would have to be woken
+    /// only to end.
+    fn is_through_with_one(&self) -> bool {
+        self.next_driver == 1 && self.members.is_empty() && self.admitted == 1
+    }
+
+    /// How many are queued, once those that have ended are off the queue.
+    fn queued(&mut self) -> usize {
+        let Self { ready, members, .. } = self;
+        ready.retain(|key| members.get(*key).is_some_and(|entry| entry.stage == Stage::Queued));
+        ready.len()
+    }
+
+    /// Puts a member back after a poll. Hands it out again where it is to be ended.
+    fn bring_back(&mut self, work: Work) -> Option<(Work, Doom)> {
+        let seat = work.seat();
+        let key = seat.key();
+        let again = seat.woke_itself();
+        let entry = &mut self.members[key];
+        match entry.doom {
+            Some(Doom::RuntimeGone) => return Some((work, Doom::RuntimeGone)),
+            Some(Doom::Cancelled) if !context::is_shielded_in(seat) && !cfg!(bug_doom_unread) => {
+                return Some((work, Doom::Cancelled));
+            }
+            _ => {}
+        }
+        if mem::take(&mut entry.straggler) {
+            self.stragglers.push(seat.task());
+        }
+        let woken = again || entry.stage == Stage::Out { woken: true };
+        entry.work = Some(work);
+        entry.stage = if woken { Stage::Queued } else { Stage::Idle };
+        if woken {
+            self.ready.push_back(key);
+        }
+        None
+    }
+
+    /// Takes a member that has ended off the list. Says whether something may be [due](Self::due) now.
+    fn finish(&mut self, group: &GroupCore, key: usize, seat: Option<&Seat>) -> bool {
+        let Some(entry) = self.members.try_remove(key) else { return false };
+        match entry.role {
+            Role::Child => self.children -= 1,
+            Role::Service => self.services.retain(|service| service.key != key),
+            Role::Late => {}
+        }
+        if entry.started {
+            self.started -= 1;
+            self.start_waiting(group.limit);
+        }
+        if let (true, Some(seat)) = (entry.straggler, seat) {
+            self.stragglers.push(seat.task());
+        }
+        !self.has_users() || !self.room.is_empty() || !self.quiet.is_empty()
+    }
+
+    /// What is left to do after a member has ended.
+    fn due(&mut self, group: &GroupCore, early: Option<Arc<Node>>) -> Ending {
+        let mut ending = self.ending(early.as_ref().unwrap_or(&group.children));
+        if group.has_room(self) && !cfg!(bug_room_not_told) {
+            ending.wakers.extend(self.room.notify_all());
+        }
+        // The one that is left may be who waits.
+        if self.children <= 1 {
+            ending.wakers.extend(self.quiet.notify_all());
+        }
+        ending
     }
 
     /// Whether `task` is a child that lives.
@@ -802,10 +1167,13 @@ impl State {
             // It may have been cancelled while it waited, and its place be somebody else's.
             let is_it = |entry: &&mut Entry| cfg!(bug_place_of_somebody_else) || entry.id == Some(id);
             let Some(entry) = self.members.get_mut(key).filter(is_it) else { continue };
-            let Some(member) = entry.member.clone() else { continue };
             entry.started = true;
             self.started += 1;
-            self.ready.push_back(member);
+            // A cancellation may have queued it already.
+            if entry.stage == Stage::Waiting {
+                entry.stage = Stage::Queued;
+                self.ready.push_back(key);
+            }
         }
     }
 
@@ -856,7 +1224,7 @@ impl State {
             if self.phase == Phase::Open {
                 self.phase = Phase::Finalising;
             }
-            let key = self.members.insert(Entry { member: None, id: None, role: Role::Late, started: false });
+            let key = self.members.insert(Entry::kept(Role::Late));
             ending.finaliser = Some((key, finaliser, self.conclude()));
             return ending;
         }
@@ -868,7 +1236,6 @@ impl State {
             ending.over = true;
             ending.adopter = self.adopter.take();
             ending.drivers = mem::take(&mut self.idle);
-            ending.stale = mem::take(&mut self.ready);
         }
         ending
     }

@@ -10,6 +10,7 @@ use crate::runtime::Runtime;
 use crate::sync::Arc;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -36,23 +37,29 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.group.driver_polled(self.id);
-        for _ in 0..POLLS {
-            let next = self.group.pop().map_or_else(|| self.group.park(self.id, cx.waker()), Next::Run);
+        let (mut polls, mut begins, mut back) = (0, true, None);
+        loop {
+            let more = polls < POLLS && (polls == 0 || !self.group.runtime().is_budget_spent());
+            let mut next = self.group.step(self.id, mem::replace(&mut begins, false), back.take(), more);
+            if matches!(next, Next::Nothing) {
+                if !more {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                next = self.group.park(self.id, cx.waker());
+            }
             match next {
-                Next::Run(member) => member.run(),
-                Next::Idle => return Poll::Pending,
+                Next::Run(work, order) => {
+                    polls += 1;
+                    back = Some(work.run(order));
+                }
+                Next::Idle | Next::Nothing => return Poll::Pending,
                 Next::Finish => {
                     self.finished = true;
                     return Poll::Ready(());
                 }
             }
-            if self.group.runtime().is_budget_spent() {
-                break;
-            }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`TryTaskGroup`]: a group that the first error ends.
 
-use super::core::{GroupCore, Reserved, Role};
+use super::core::{GroupCore, Role};
 use super::finaliser::Finaliser;
 use super::handle::TryGroupHandle;
 use super::start::{self, Started, TryStart};
@@ -14,7 +14,8 @@ use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use crate::sync::{Arc, Mutex};
-use crate::task::cell::{Cell, Step};
+use crate::task::cell::{self, Place, Step};
+use crate::task::seat::Seat;
 use crate::task::{Task, TaskRef};
 use std::borrow::Cow;
 use std::fmt;
@@ -322,7 +323,7 @@ impl<E: Send + 'static, R> TryTaskBuilder<'_, E, R> {
         T: Send + 'static,
     {
         let task = TaskRef::new(self.name, Location::caller());
-        try_spawn(reserve(&self.group.core, Role::Child), task, self.group.failures.clone(), future)
+        try_spawn(Place::In(&self.group.core, Role::Child), task, self.group.failures.clone(), future)
     }
 
     /// Starts a child that blocks a thread. See [`TaskGroup::spawn_blocking`].
@@ -345,7 +346,7 @@ impl<E: Send + 'static, R> TryTaskBuilder<'_, E, R> {
         T: Send + 'static,
     {
         let task = TaskRef::new(self.name, Location::caller());
-        try_spawn(reserve(&self.group.core, Role::Service), task, self.group.failures.clone(), future)
+        try_spawn(Place::In(&self.group.core, Role::Service), task, self.group.failures.clone(), future)
     }
 
     /// Starts a child and waits until it is ready. See [`TryTaskGroup::start`].
@@ -386,22 +387,23 @@ fn fail<E>(group: &Arc<GroupCore>, failures: &Failures<E>, error: E, task: TaskR
     reason
 }
 
-pub(super) fn try_spawn<F, T, E>(reserved: Reserved, task: TaskRef, failures: Failures<E>, future: F) -> Task<T>
+pub(super) fn try_spawn<'a, F, T, E>(
+    place: impl Into<Place<'a>>,
+    task: TaskRef,
+    failures: Failures<E>,
+    future: F,
+) -> Task<T>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: Send + 'static,
 {
-    let group = reserved.group().clone();
-    let failing = task.clone();
-    let future = async move {
-        match future.await {
-            Ok(value) => Step::Value(value),
-            Err(error) => Step::Failed(fail(&group, &failures, error, failing)),
-        }
-    };
-    let birth = birth(&reserved, task);
-    Task::new(Cell::spawn(reserved, birth, Box::pin(future)))
+    let place = place.into();
+    let birth = birth(&place, task);
+    Task::new(cell::spawn(place, birth, future, move |result: Result<T, E>, seat: &Seat| match result {
+        Ok(value) => Step::Value(value),
+        Err(error) => Step::Failed(fail(seat.group(), &failures, error, seat.task())),
+    }))
 }
 
 impl<E: Send + 'static, R> fmt::Debug for TryTaskGroup<E, R> {

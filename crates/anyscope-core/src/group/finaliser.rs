@@ -6,7 +6,8 @@ use crate::local::Binding;
 use crate::outcome::Outcome;
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{Step, spawn_detached};
+use crate::task::seat::Birth;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -39,9 +40,9 @@ impl Finaliser {
     /// Starts it in its place: a late member of its group.
     pub(super) fn start(self, place: Reserved, how: Outcome<()>) {
         let Self { task, locals, make } = self;
-        Cell::spawn_detached(place, Birth::late(task, locals), async move {
+        drop(spawn_detached(place, Birth::late(task, locals), async move {
             make(how).await;
             Step::Value(())
-        });
+        }));
     }
 }

@@ -1,6 +1,6 @@
 //! The owner of a group: the future that polls the body, waits for the children, and, when it is dropped, destroys them.
 
-use super::core::{GroupCore, Surroundings};
+use super::core::{GroupCore, Members, Surroundings};
 use super::orphan::Adopted;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
@@ -9,7 +9,7 @@ use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, thread_local, yield_now};
 use crate::task::TaskRef;
-use crate::task::cell::{Doom, Member};
+use crate::task::halves::{Doom, Order, Ran};
 use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -202,7 +202,7 @@ impl Drop for Owner {
 /// A group whose owner is gone, with the children that it had.
 struct Wreck {
     group: Arc<GroupCore>,
-    members: Vec<Arc<dyn Member>>,
+    members: Members,
     /// Who waits for the cancellation: mostly the members.
     wakers: Vec<Waker>,
     reason: Reason,
@@ -259,10 +259,14 @@ impl Wreck {
     fn destroy(self) {
         let Self { group, members, wakers, reason, held } = self;
         context::dropping(&reason, || {
-            let mut polled: Vec<_> =
-                members.into_iter().filter(|member| member.clone().destroy(Doom::Cancelled)).collect();
+            let Members { idle, out: mut polled } = members;
+            let ended = idle.into_iter().filter_map(|work| match work.run(Order::End(Doom::Cancelled)) {
+                Ran::Ended(spent) => Some(spent),
+                Ran::Pending(_) => None,
+            });
+            group.all_ended(ended.collect());
             for _ in 0..SETTLING {
-                polled.retain(|member| !member.is_over());
+                polled.retain(|(key, id)| group.has(*key, *id));
                 if polled.is_empty() {
                     break;
                 }

@@ -12,7 +12,8 @@ use crate::observe::{self, Wait};
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Step};
+use crate::task::cell::{Step, spawn_detached};
+use crate::task::seat::Birth;
 use crate::time::sleep;
 use std::fmt;
 use std::future::Future;
@@ -78,13 +79,13 @@ pub(super) fn shutdown<R: Runtime>(
     } else if let Some(place) = group.reserve(Role::Service) {
         // A service, so that the group doesn't wait for it: it ends with the last user.
         let task = TaskRef::new(Some("shutdown".into()), location);
-        Cell::spawn_detached(place, Birth::under(Node::root(), group, task), async move {
+        drop(spawn_detached(place, Birth::under(Node::root(), group, task), async move {
             sleep::<R>(grace).await;
             end();
             Step::Value(())
-        });
+        }));
     }
-    let own = context::task().is_some_and(|task| group.state.lock().has_child(task.id()));
+    let own = context::task_id().is_some_and(|task| group.state.lock().has_child(task));
     Shutdown { group: group.clone(), own: usize::from(own), key: None, over: false }
 }
 

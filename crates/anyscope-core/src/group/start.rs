@@ -27,7 +27,9 @@ use crate::observe::{self, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::{Arc, Mutex};
 use crate::task::TaskRef;
-use crate::task::cell::{Birth, Cell, Member, Step, destroy_in_place};
+use crate::task::cell::{Step, destroy_in_place, spawn_detached};
+use crate::task::halves::Handle;
+use crate::task::seat::Birth;
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
@@ -292,14 +294,14 @@ where
             }
         }
     };
-    let cell = Cell::spawn_detached(reserved, Birth::under(node, &group, task), child);
-    Starter { shared, cell, over: false }
+    let child = spawn_detached(reserved, Birth::under(node, &group, task), child);
+    Starter { shared, child, over: false }
 }
 
 /// The starter's side.
 pub(super) struct Starter<V, E> {
     shared: Arc<Shared<V, E>>,
-    cell: Arc<dyn Member>,
+    child: Handle<Outcome<()>>,
     over: bool,
 }
 
@@ -341,7 +343,7 @@ impl<V, E> Drop for Starter<V, E> {
         if let Stage::Over(Over::Panicked(payload)) = stage {
             self.shared.group.panicked(payload, &self.shared.task);
         } else if let Stage::Starting = stage {
-            destroy_in_place(&self.cell, &self.shared.node);
+            destroy_in_place(self.child.seat(), &self.shared.node);
         }
     }
 }

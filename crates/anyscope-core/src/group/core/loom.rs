@@ -18,6 +18,24 @@ fn join(owner: &Owner) {
     block_on(poll_fn(|cx| owner.poll_join(cx)));
 }
 
+impl GroupCore {
+    /// Where a member stands; `None` where it has ended.
+    pub(crate) fn stage(&self, key: usize, id: TaskId) -> Option<Stage> {
+        let state = self.state.lock();
+        state.members.get(key).filter(|entry| entry.id == Some(id)).map(|entry| entry.stage)
+    }
+
+    /// Polls a child that is ready, as one driver more would.
+    pub(crate) fn poll_one(self: &Arc<Self>) {
+        if let Next::Run(work, order) = self.step(usize::MAX, false, None, true) {
+            let back = Some(work.run(order));
+            if let Next::Run(work, order) = self.step(usize::MAX, false, back, false) {
+                drop(self.step(usize::MAX, false, Some(work.run(order)), false));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_service_ends_after_the_last_user_and_before_the_owner_goes_on() {
     model_bounded(2, || {
@@ -100,8 +118,8 @@ fn the_finaliser_of_a_dropped_group_is_waited_for_by_the_group_around() {
     model_bounded(2, || {
         let (threads, finalisers) = (Threads::new(), Ledger::new());
         let outer = open(&threads);
-        let around = crate::context::Frame { group: Some(outer.group.clone()), ..Default::default() };
-        let inner = crate::context::within(&Some(around), || {
+        let around = context::Frame { group: Some(outer.group.clone()), ..Default::default() };
+        let inner = context::within(&Some(around), || {
             Owner::open::<Threads>(crate::group::owner::Plan::default(), Location::caller())
         });
         group(&inner).on_exit(finalisers.future(ready(())));
@@ -118,9 +136,9 @@ fn whoever_waits_for_room_is_woken_by_the_end_of_a_child() {
     model(|| {
         let threads = Threads::new();
         let outer = open(&threads);
-        let around = crate::context::Frame { group: Some(outer.group.clone()), ..Default::default() };
+        let around = context::Frame { group: Some(outer.group.clone()), ..Default::default() };
         let plan = crate::group::owner::Plan { limit: 1, ..Default::default() };
-        let inner = crate::context::within(&Some(around), || Owner::open::<Threads>(plan, Location::caller()));
+        let inner = context::within(&Some(around), || Owner::open::<Threads>(plan, Location::caller()));
         let (tasks, gate) = (group(&inner), Gate::new());
         drop(tasks.spawn(gate.passed()));
         let opening = thread::spawn({

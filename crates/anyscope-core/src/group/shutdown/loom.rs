@@ -21,7 +21,7 @@ fn whoever_waits_in_a_group_inside_hears_of_a_shutdown_further_out() {
         let waiting = thread::spawn({
             let group = inner.group.clone();
             move || {
-                let mut frame = inside(&group);
+                let frame = inside(&group);
                 let mut stopping = stopping();
                 block_on(std::future::poll_fn(|cx| context::within(&frame, || Pin::new(&mut stopping).poll(cx))));
             }

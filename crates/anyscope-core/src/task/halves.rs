@@ -315,6 +315,16 @@ impl<O> Handle<O> {
         self.both().is_done()
     }
 
+    /// Tells whether anything keeps the allocation, this handle included, without keeping it.
+    #[cfg(all(test, anyscope_loom))]
+    pub(crate) fn kept(&self) -> impl Fn() -> bool + use<O>
+    where
+        O: 'static,
+    {
+        let both = self.both.as_ref().map(Arc::downgrade);
+        move || both.as_ref().is_some_and(|both| both.strong_count() > 0)
+    }
+
     /// Takes the outcome, or leaves the waker for it.
     ///
     /// # Panics

@@ -5,17 +5,15 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame};
 use crate::group::core::{GroupCore, Stage};
 use crate::group::owner::{Owner, Plan};
-use crate::local::{Binding, TaskLocal};
 use crate::models::{Entered, Gate, Ledger, Threads, Wakes, block_on, model, poll_once, thread};
 use crate::outcome::Outcome;
-use crate::runtime::DynRuntime;
 use crate::sync::Arc;
+use crate::runtime::DynRuntime;
 use crate::task::seat::Seat;
 use crate::task::{Task, cell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 
 /// A group whose owner the model plays itself.
@@ -35,25 +33,18 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let token = Arc::new(());
-    let kept = Arc::downgrade(&token);
-    // The list of task-locals goes with the child's allocation.
-    let locals = Binding::new(&KEPT, token, None);
-    let frame = Frame { group: Some(owner.group.clone()), locals: Some(locals), ..Frame::default() };
-    let handle = context::within(&Some(frame), || {
-        cell::spawn_plain(&owner.group, Location::caller(), future, |value, _: &Seat| Step::Value(value))
-    });
-    (Task::new(handle), Kept(kept))
+    let sort = |value, _: &Seat| Step::Value(value);
+    let handle = cell::spawn_plain(&owner.group, Location::caller(), future, sort);
+    let kept = Kept(Box::new(handle.kept()));
+    (Task::new(handle), kept)
 }
 
-static KEPT: TaskLocal<Arc<()>> = TaskLocal::new();
-
 /// Tells whether anything still keeps a child.
-struct Kept(Weak<()>);
+struct Kept(Box<dyn Fn() -> bool>);
 
 impl Kept {
     fn is_gone(&self) -> bool {
-        self.0.strong_count() == 0
+        !(self.0)()
     }
 }
 

@@ -5,10 +5,10 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame};
 use crate::group::core::{GroupCore, Stage};
 use crate::group::owner::{Owner, Plan};
-use crate::models::{Entered, Gate, Ledger, Threads, Wakes, block_on, model, poll_once, thread};
+use crate::models::{Entered, Gate, Ledger, Threads, Wakes, block_on, model, model_bounded, poll_once, thread};
 use crate::outcome::Outcome;
-use crate::sync::Arc;
 use crate::runtime::DynRuntime;
+use crate::sync::Arc;
 use crate::task::seat::Seat;
 use crate::task::{Task, cell};
 use std::future::{Future, pending, poll_fn, ready};
@@ -272,6 +272,32 @@ fn a_dropped_owner_leaves_no_idle_child_to_its_driver() {
         threads.join();
         drop((task, gate));
         assert_eq!((cell.is_gone(), ledger.drops()), (true, 1));
+    });
+}
+
+/// The request reaches the group inside before that is dropped, and would wake its child for its driver.
+#[test]
+fn a_dropped_owner_leaves_no_idle_child_of_a_group_inside_to_its_driver() {
+    model_bounded(2, || {
+        let (threads, ledger, gate) = (Threads::new(), Ledger::new(), Gate::new());
+        let outer = open(&threads);
+        let (group, scope) = (Some(outer.group.clone()), Some(outer.group.children.clone()));
+        let around = Some(Frame { group, scope, ..Frame::default() });
+        let inner = context::within(&around, || Owner::open::<Threads>(Plan::default(), Location::caller()));
+        let within = inner.group.clone();
+        let (task, _) = spawn(&inner, ledger.future(gate.passed()));
+        let (holder, _) = spawn(&outer, async move {
+            let _inner = inner;
+            pending::<()>().await;
+        });
+        within.poll_one();
+        outer.group.poll_one();
+        let are_idle = [stage(&within, &task), stage(&outer.group, &holder)] == [Some(Stage::Idle); 2];
+        drop(outer);
+        assert!(!are_idle || ledger.drops() == 1, "it is to be gone by now");
+        threads.join();
+        drop(gate);
+        assert_eq!(ledger.drops(), 1);
     });
 }
 

@@ -226,8 +226,9 @@ where
                 let child = child.project();
                 let Poll::Ready(output) = child.future.poll(cx) else { return };
                 step = child.sort.take().map(|sort| sort(output, seat));
-                #[cfg(bug_told_before_the_drop)]
-                seat.leave_early();
+                if cfg!(bug_told_before_the_drop) {
+                    seat.leave_early();
+                }
                 // Where it was polled, with its surroundings.
                 held.clear();
             })

@@ -318,7 +318,7 @@ impl Seat {
         self.again.load(Ordering::Relaxed)
     }
 
-    #[cfg(bug_told_before_the_drop)]
+    /// Tells the group of the end before there is one: for a bug that is put in.
     pub(crate) fn leave_early(&self) {
         self.group.ended(self.key());
         self.set_key(NOWHERE as usize);

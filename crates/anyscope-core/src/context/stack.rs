@@ -1,8 +1,8 @@
 //! The frames around whatever runs on a thread: a list of references on the stack, and where it begins.
 //!
 //! The one place for them that needs no allocation and no move: whoever polls on behalf of a scope lends its frame for as
-//! long as it polls. A frame that was moved into a thread-local and back for each poll, in safe code, cost some 60
-//! instructions a poll, which is twice what a timeout around a ready future is to cost.
+//! long as it polls. Safe code has to move each frame into a thread-local and back; with that, and a look at the clock,
+//! a timeout around a ready future cost 762 instructions, and with this, and none, 190. It is to cost 30.
 //!
 //! # Invariants
 //!

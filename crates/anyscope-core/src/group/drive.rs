@@ -1,6 +1,6 @@
 //! Who polls the children: a few tasks of the runtime, which share a group's queue.
 //!
-//! A child costs the runtime nothing: the cell is queued, and a driver polls it. The first child that is ready starts
+//! A child costs the runtime nothing: it is queued, and a driver polls it. The first child that is ready starts
 //! a driver; more are started while all are busy, up to the runtime's parallelism. A driver takes one child at a time,
 //! so that one child which blocks its thread holds up none that are ready already, and gives way to the runtime after a number of
 //! polls of its own, or when the runtime's budget for this poll is spent.
@@ -19,7 +19,7 @@ const POLLS: usize = 32;
 
 /// A future that polls the children of a group, handed to [`Runtime::spawn`].
 ///
-/// It ends by itself with its group. Dropping it earlier ends the children: it is what a runtime does that goes away.
+/// It ends by itself with its group, or, where that has had one child only, with it. Dropping it earlier ends the children: it is what a runtime does that goes away.
 #[must_use = "a driver that isn't run ends the children of its group"]
 pub struct Driver {
     group: Arc<GroupCore>,

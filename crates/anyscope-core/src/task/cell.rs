@@ -14,7 +14,7 @@
 //!
 //! # Lock order
 //!
-//! The lock of the joiner's place, the group's and the node's are leaves: none is held while another is taken, nor while
+//! The group's lock, that of the task-locals and the nodes' aren't held while one of another kind is taken, nor while
 //! anything of a user's runs.
 //!
 //! # Races and who loses
@@ -184,7 +184,7 @@ fn admitted(child: &Seat, admission: Admission) {
     }
 }
 
-/// The same without a handle: nobody is told how the child ended. Says where it sits.
+/// The same for a child whose end nobody awaits. The handle is for who may have to destroy it.
 #[track_caller]
 pub(crate) fn spawn_detached<'a>(
     place: impl Into<Place<'a>>,

@@ -1,4 +1,4 @@
-//! A first-in first-out queue of waiters: the one place that stores wakers of waiting futures.
+//! A first-in first-out queue of waiters: the one queue of waiting futures.
 //!
 //! A queue is plain data and lives inside the lock of the structure that people wait for. It calls no waker and
 //! drops none: it hands them out, and its owner wakes or drops them after the lock is released. (The

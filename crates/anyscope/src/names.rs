@@ -208,10 +208,10 @@ pub fn try_gather<M, G: TryGatherable<Current, M>>(futures: G) -> G::Gather {
     core::try_gather(futures)
 }
 
-/// Runs a future for at most `duration`, counted from the first poll.
+/// Runs a future for at most `duration`, counted from the first poll: from when that has found the future pending, or
+/// from when something inside asks for the deadline first.
 ///
-/// The clock is read when the first poll has found the future pending, or where something inside asks for the deadline: a
-/// future that is ready at once costs no look at it. A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
+/// So a future that is ready at once costs no look at the clock. A future that is ready wins over a deadline already past. The deadline can be read inside, by [`remaining`], and
 /// bounds the deadlines of everything inside. `Duration::ZERO` polls the future once, with nothing remaining;
 /// `Duration::MAX` never ends it.
 ///

@@ -30,7 +30,7 @@
 //!
 //! # Lock order
 //!
-//! One lock, a leaf: nodes, wakers, other groups and everything of a user's are touched after it is released.
+//! Each lock is a leaf: nodes, wakers, other groups and everything of a user's are touched after it is released.
 //! What is to be done then is handed out as a value ([`Next`], [`Ending`], [`WakeDriver`]).
 
 use super::drive::Driver;

@@ -77,6 +77,9 @@ struct Count {
     /// Writes the counts into `counts.txt` and `docs/performance.md`.
     #[arg(long)]
     write: bool,
+    /// Counts only anyscope; what is kept of the peers stays as it is.
+    #[arg(long)]
+    ours: bool,
     /// Counts only anyscope, on one thread, and fails where a count has grown by more than 5 %.
     #[arg(long, conflicts_with_all = ["json", "write"])]
     check: bool,
@@ -147,7 +150,10 @@ fn count(asked: &Count) -> Result<(), String> {
             false => Ok(()),
         };
     }
-    let mut rows = count::count(&cases, |_, _| true)?;
+    if asked.write && (asked.ours || asked.scenario.is_some()) && !kept::is_comparable()? {
+        return Err("what is kept is another compiler's: renew all of it".to_owned());
+    }
+    let mut rows = count::count(&cases, |_, subject| !asked.ours || subject.is_ours())?;
     table::judge(&mut rows, &cases);
     if asked.json {
         for row in &rows {

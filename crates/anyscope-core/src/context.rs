@@ -254,17 +254,24 @@ pub(crate) fn deadline() -> Option<Instant> {
 
 /// The nearest deadline around the frame that so many others are inside of, its own included.
 fn deadline_outside(inside: usize) -> Option<Instant> {
-    let (mut passed, mut nearest) = (0, None);
+    let (mut passed, mut nearest, mut now) = (0, None, None);
     let _: Option<()> = find(|around| {
         passed += 1;
         if passed <= inside {
             return None;
         }
-        let own = around.deadline();
+        let own = around.deadline(&mut now);
         nearest = earlier(nearest, own.at);
         own.is_last.then_some(())
     });
     nearest
+}
+
+/// Fixes those around that nobody has asked for yet, as of `now`: all by one look at the clock, so that of two that last as
+/// long the outer one isn't the later.
+pub(crate) fn fix_deadlines(now: Instant) {
+    let mut now = Some(now);
+    let _: Option<()> = find(|around| around.deadline(&mut now).is_last.then_some(()));
 }
 
 /// The earlier of two deadlines, where `None` is never.
@@ -402,7 +409,7 @@ pub(crate) fn job_asks() {
 
 /// Whether the caller is a blocking job whose deadline has passed.
 pub(crate) fn is_late_job() -> bool {
-    let deadline = find(|around| if around.is_job() { around.deadline().at } else { None });
+    let deadline = find(|around| if around.is_job() { around.deadline(&mut None).at } else { None });
     deadline.is_some_and(|at| runtime().is_some_and(|runtime| Runtime::now(&runtime) >= at))
 }
 

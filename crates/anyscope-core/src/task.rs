@@ -10,7 +10,6 @@ use crate::context;
 use crate::observe::{self, Wait};
 use crate::outcome::Outcome;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU64;
@@ -23,25 +22,11 @@ use std::task::{Context, Poll};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(NonZeroU64);
 
-/// How many numbers a thread takes at a time.
-const BATCH: u64 = 64;
-
 impl TaskId {
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        thread_local! {
-            /// The next number of this thread's, and the first that isn't its any more.
-            static OWN: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-        }
-        // A batch for each thread: a counter that all write to costs more than everything else here.
-        let (mut next, mut end) = OWN.get();
-        if next == end {
-            // Ordering: Relaxed; a counter that publishes nothing.
-            next = NEXT.fetch_add(BATCH, Ordering::Relaxed);
-            end = next + BATCH;
-        }
-        OWN.set((next + 1, end));
-        Self(NonZeroU64::new(next).unwrap_or(NonZeroU64::MAX))
+        // Ordering: Relaxed; a counter that publishes nothing. One for all threads, as its order is that of spawning.
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX))
     }
 
     /// Returns the number.

@@ -65,12 +65,23 @@ impl<R: Runtime> Alarm<R> {
         self.location
     }
 
+    /// The time by the clock of its runtime.
+    fn now(self: Pin<&mut Self>) -> Instant {
+        let this = self.project();
+        this.runtime.get_or_insert_with(|| context::locate::<R>(this.location)).now()
+    }
+
     pub(crate) fn poll(self: Pin<&mut Self>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_from(None, at, cx)
+    }
+
+    /// The same for who has just read the clock, for whatever reason.
+    fn poll_from(self: Pin<&mut Self>, mut now: Option<Instant>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let runtime = this.runtime.get_or_insert_with(|| context::locate::<R>(this.location));
         if this.sleep.is_none() {
             // A deadline that is past already needs no timer.
-            if runtime.now() >= at {
+            if *now.get_or_insert_with(|| runtime.now()) >= at {
                 return Poll::Ready(());
             }
             this.sleep.set(Some(timer(runtime, at)));
@@ -83,7 +94,7 @@ impl<R: Runtime> Alarm<R> {
         }
         loop {
             // Asked first: a thread that was busy may be past the time before the timer is.
-            if runtime.now() >= at {
+            if now.take().unwrap_or_else(|| runtime.now()) >= at {
                 return Poll::Ready(());
             }
             match sleep.as_mut().poll(cx) {
@@ -177,10 +188,14 @@ pub(crate) enum Due {
 
 impl Due {
     pub(crate) fn fix<R: Runtime>(&mut self, call: &'static Location<'static>) -> Option<Instant> {
+        self.fix_by(|| context::locate::<R>(call).now())
+    }
+
+    fn fix_by(&mut self, now: impl FnOnce() -> Instant) -> Option<Instant> {
         match *self {
             Self::At(at) => at,
             Self::After(duration) => {
-                let at = context::later(context::locate::<R>(call).now(), duration);
+                let at = context::later(now(), duration);
                 *self = Self::At(at);
                 at
             }
@@ -238,8 +253,11 @@ impl<F: Future, R: Runtime> Future for Timeout<F, R> {
             return Poll::Ready(Ok(value));
         }
         // Who is ready at once has no use for the clock; it is asked now, where nothing inside did before.
-        let Some(at) = this.around.deadline.fix() else { return Poll::Pending };
-        if this.alarm.poll(at, cx).is_pending() {
+        let mut now = None;
+        let at = this.around.deadline.fix_by(|| *now.insert(this.alarm.as_mut().now()));
+        now.into_iter().for_each(context::fix_deadlines);
+        let Some(at) = at else { return Poll::Pending };
+        if this.alarm.poll_from(now, at, cx).is_pending() {
             return Poll::Pending;
         }
         if yields != coop::forced_yields() && !*this.granted {
@@ -330,12 +348,14 @@ impl<R: Runtime> Future for Sleep<R> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        let Some(at) = this.due.fix::<R>(this.alarm.location()) else { return Poll::Pending };
+        let mut this = self.project();
+        let mut now = None;
+        let at = this.due.fix_by(|| *now.insert(this.alarm.as_mut().now()));
+        let Some(at) = at else { return Poll::Pending };
         if coop::poll_proceed(cx).is_pending() {
             return Poll::Pending;
         }
-        this.alarm.poll(at, cx)
+        this.alarm.poll_from(now, at, cx)
     }
 }
 

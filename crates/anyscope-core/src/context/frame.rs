@@ -167,13 +167,14 @@ impl<'a> Around<'a> {
         }
     }
 
-    pub(super) fn deadline(self) -> Stand {
+    /// What it says of a deadline. `now` is the time, where it is known; where it is read, it is left there for the next.
+    pub(super) fn deadline(self, now: &mut Option<Instant>) -> Stand {
         let deadline = match self {
             Self::Frame(frame) => &frame.deadline,
             Self::Limit(limit) => &limit.deadline,
             Self::Child(seat) => return Stand { at: seat.deadline(), is_last: true },
         };
-        Stand { at: deadline.fix(), is_last: matches!(deadline, Deadline::Exactly(_)) }
+        Stand { at: deadline.fix(now), is_last: matches!(deadline, Deadline::Exactly(_)) }
     }
 
     pub(super) fn task(self) -> Option<TaskRef> {
@@ -266,11 +267,21 @@ impl Deadline {
     }
 
     /// When it is, of its own account. Reads the clock where nobody has asked before.
-    pub(crate) fn fix(&self) -> Option<Instant> {
+    fn fix(&self, now: &mut Option<Instant>) -> Option<Instant> {
+        match self {
+            Self::After(after) => after.fix_by(|| *now.get_or_insert_with(|| (after.clock)(after.location))),
+            Self::Inherited => None,
+            Self::By(at) => Some(*at),
+            Self::Exactly(at) => *at,
+        }
+    }
+
+    /// The same for who has a clock.
+    pub(crate) fn fix_by(&self, now: impl FnOnce() -> Instant) -> Option<Instant> {
         match self {
             Self::Inherited => None,
             Self::By(at) => Some(*at),
-            Self::After(after) => after.fix(),
+            Self::After(after) => after.fix_by(now),
             Self::Exactly(at) => *at,
         }
     }
@@ -292,8 +303,8 @@ impl After {
     }
 
     /// When it is; `None` is beyond what the clock can tell.
-    fn fix(&self) -> Option<Instant> {
-        *self.fixed.get_or_init(|| later((self.clock)(self.location), self.duration))
+    fn fix_by(&self, now: impl FnOnce() -> Instant) -> Option<Instant> {
+        *self.fixed.get_or_init(|| later(now(), self.duration))
     }
 }
 

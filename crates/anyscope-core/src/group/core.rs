@@ -17,7 +17,7 @@
 //!
 //! 1. `live` counts the members that haven't ended and what was adopted. A group ends only at zero.
 //! 2. Each member has a place, with a [`Stage`]. Its work, the one right to poll it or to end it, is in the place in
-//!    *waiting*, *idle* and *queued*; in *out* somebody has taken it, and brings it back or ends it.
+//!    *waiting*, *idle*, *queued* and *condemned*; in *out* somebody has taken it, and brings it back or ends it.
 //! 3. A queued member's key is in `ready`. (So may be keys of members that have ended since; they're passed over.) While
 //!    `ready` isn't empty, a driver is running, woken or being started; or the runtime is gone.
 //! 4. At most `limit` children were started and haven't ended; the rest stand in `waiting`, in the order of spawning.
@@ -156,6 +156,8 @@ pub(crate) enum Stage {
     Out {
         woken: bool,
     },
+    /// About to be ended by who said so, and by nobody else but whoever it was started for.
+    Condemned,
     Idle,
 }
 
@@ -589,11 +591,17 @@ impl GroupCore {
         }
     }
 
-    /// Somebody woke the member `id`, which sits at `key`.
-    pub(crate) fn wake_member(self: &Arc<Self>, key: usize, id: TaskId) {
+    /// Somebody woke a member.
+    pub(crate) fn wake_member(self: &Arc<Self>, member: &Seat) {
         let wake = {
             let mut state = self.state.lock();
-            if state.rouse(key, Some(id)) { state.wake_driver(self.max_drivers) } else { WakeDriver::Nobody }
+            // Subtle: its place is asked for under the lock. A wake that comes before it has one is for who admits it, and
+            // finds it cancelled: nobody else wakes it by then.
+            if state.rouse(member.key(), Some(member.id())) {
+                state.wake_driver(self.max_drivers)
+            } else {
+                WakeDriver::Nobody
+            }
         };
         wake.go(self);
     }
@@ -634,13 +642,13 @@ impl GroupCore {
         drop(work);
     }
 
-    /// Ends the member `id` on behalf of whoever it was started for: here and now, where nobody has it and it isn't shielded;
+    /// Ends a member on behalf of whoever it was started for: here and now, where nobody has it and it isn't shielded;
     /// else when it comes back.
-    pub(crate) fn destroy(self: &Arc<Self>, key: usize, id: TaskId) {
+    pub(crate) fn destroy(self: &Arc<Self>, member: &Seat) {
         let work = {
             let mut state = self.state.lock();
-            let entry = state.members.get_mut(key).filter(|entry| entry.id == Some(id));
-            entry.and_then(|entry| entry.destroy(Doom::Cancelled))
+            let entry = state.members.get_mut(member.key()).filter(|entry| entry.id == Some(member.id()));
+            entry.and_then(|entry| if entry.condemn(Doom::Cancelled) { entry.take() } else { None })
         };
         if let Some(work) = work {
             self.end_member(work, Doom::Cancelled);
@@ -776,7 +784,7 @@ impl GroupCore {
             state.phase = Phase::Abandoned;
             state.unwound = thread::panicking();
             state.waiting.clear();
-            let mut members = Members { idle: Vec::with_capacity(state.members.len()), out: Vec::new() };
+            let mut members = Members { condemned: Vec::with_capacity(state.members.len()), out: Vec::new() };
             let State { members: entries, services, .. } = &mut *state;
             for (key, entry) in entries.iter_mut().filter(|(_, entry)| entry.role != Role::Service) {
                 members.add(key, entry);
@@ -786,7 +794,9 @@ impl GroupCore {
             }
             (members, state.owner.take(), state.room.notify_all())
         };
-        drop(owner);
+        if let Some(payload) = guard::drop_caught(owner) {
+            guard::forget(payload);
+        }
         wake_all(room);
         Some(members)
     }
@@ -794,6 +804,13 @@ impl GroupCore {
     /// A node that is as live as the children were before the lock was taken: for a bug that is put in.
     fn asked_early(&self) -> Option<Arc<Node>> {
         (cfg!(bug_cancellation_asked_before_the_lock) && !self.children.is_cancelled()).then(Node::root)
+    }
+
+    /// Takes a member that was condemned, unless whoever it was started for has been faster.
+    pub(super) fn take_condemned(&self, key: usize, id: TaskId) -> Option<Work> {
+        let mut state = self.state.lock();
+        let entry = state.members.get_mut(key)?;
+        if entry.id == Some(id) && entry.stage == Stage::Condemned { entry.take() } else { None }
     }
 
     /// Several members have ended, and their futures are gone.
@@ -900,14 +917,14 @@ impl GroupCore {
             drop(state);
             return self.pop_chosen(&**observer);
         }
-        let Some(work) = state.pop() else { return Next::Nothing };
         // What was queued by a poll, and not by a wake, has woken nobody yet.
-        if !state.ready.is_empty() && (state.drivers < self.max_drivers || !state.idle.is_empty()) {
+        if state.ready.len() > 1 && (state.drivers < self.max_drivers || !state.idle.is_empty()) {
             let wake = state.wake_driver(self.max_drivers);
             drop(state);
             wake.go(self);
+            state = self.state.lock();
         }
-        Next::Run(work, Order::Poll)
+        state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
     }
 
     fn pop_chosen(&self, observer: &dyn Observer) -> Next {
@@ -963,13 +980,22 @@ impl GroupCore {
                 state.waiting.clear();
                 state.ready.clear();
                 let members = state.members.iter_mut();
-                let members = members.filter_map(|(_, entry)| entry.destroy(Doom::RuntimeGone)).collect();
-                (members, state.owner.take(), stale)
+                let condemned: Vec<_> = members
+                    .filter_map(|(key, entry)| {
+                        let id = entry.id?;
+                        entry.condemn(Doom::RuntimeGone).then_some((key, id))
+                    })
+                    .collect();
+                (condemned, state.owner.take(), stale)
             }
         };
-        drop(stale);
-        for work in members {
-            self.end_member(work, Doom::RuntimeGone);
+        if let Some(payload) = guard::drop_caught(stale) {
+            guard::forget(payload);
+        }
+        for (key, id) in members {
+            if let Some(work) = self.take_condemned(key, id) {
+                self.end_member(work, Doom::RuntimeGone);
+            }
         }
         self.settle();
         if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
@@ -980,8 +1006,9 @@ impl GroupCore {
 
 /// What has to be cleared up of a group that was dropped.
 pub(super) struct Members {
-    /// What is to be destroyed, in this order.
-    pub(super) idle: Vec<Work>,
+    /// What is to be destroyed, in this order. It stays in its place until its turn: one of them may have been started for
+    /// another, whose destructor ends it earlier.
+    pub(super) condemned: Vec<(usize, TaskId)>,
     /// Who is in a poll, or being ended by somebody else.
     pub(super) out: Vec<(usize, TaskId)>,
 }
@@ -989,29 +1016,32 @@ pub(super) struct Members {
 impl Members {
     fn add(&mut self, key: usize, entry: &mut Entry) {
         let is_out = matches!(entry.stage, Stage::Out { .. });
-        match entry.destroy(Doom::Cancelled) {
-            Some(work) => self.idle.push(work),
-            None => self.out.extend(entry.id.filter(|_| is_out).map(|id| (key, id))),
+        let Some(id) = entry.id else { return };
+        if entry.condemn(Doom::Cancelled) {
+            self.condemned.push((key, id));
+        } else if is_out {
+            self.out.push((key, id));
         }
     }
 }
 
 impl Entry {
-    /// Takes the work, for who ends the member. Where somebody has it, or it is shielded from this, that is left until it
-    /// comes back.
-    fn destroy(&mut self, doom: Doom) -> Option<Work> {
+    /// Leaves the member to who ends it now. Where somebody has it, or it is shielded from this, that is left until it comes
+    /// back, and this is false.
+    fn condemn(&mut self, doom: Doom) -> bool {
         let shielded = self.work.as_ref().is_some_and(|work| context::is_shielded_in(work.seat()));
         if self.stage == Stage::Kept {
-            return None;
+            return false;
         }
         if self.work.is_none() || (shielded && doom == Doom::Cancelled) {
             // A runtime that is gone doesn't come back.
             if self.doom != Some(Doom::RuntimeGone) {
                 self.doom = Some(doom);
             }
-            return None;
+            return false;
         }
-        self.take()
+        self.stage = Stage::Condemned;
+        true
     }
 }
 
@@ -1046,7 +1076,7 @@ impl State {
                 entry.stage = Stage::Out { woken: !cfg!(bug_wake_in_a_poll_lost) };
                 false
             }
-            Stage::Kept | Stage::Queued => false,
+            Stage::Kept | Stage::Queued | Stage::Condemned => false,
         }
     }
 
@@ -1188,7 +1218,7 @@ impl State {
         .clone()
     }
 
-    /// The steps of the end that are due (invariant 7): nothing while there are users; then the services, one after the
+    /// The steps of the end that are due (invariant 8): nothing while there are users; then the services, one after the
     /// other; then, when the body is over, the finalisers, one after the other; then the end.
     ///
     /// Subtle: whether `children` are cancelled is asked here, under the lock. Asked before, a cancellation could come in

@@ -259,8 +259,9 @@ impl Wreck {
     fn destroy(self) {
         let Self { group, members, wakers, reason, held } = self;
         context::dropping(&reason, || {
-            let Members { idle, out: mut polled } = members;
-            let ended = idle.into_iter().filter_map(|work| match work.run(Order::End(Doom::Cancelled)) {
+            let Members { condemned, out: mut polled } = members;
+            let taken = condemned.into_iter().filter_map(|(key, id)| group.take_condemned(key, id));
+            let ended = taken.filter_map(|work| match work.run(Order::End(Doom::Cancelled)) {
                 Ran::Ended(spent) => Some(spent),
                 Ran::Pending(_) => None,
             });

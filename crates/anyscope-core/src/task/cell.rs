@@ -177,7 +177,7 @@ fn admitted(child: &Seat, admission: Admission) {
             // Held back by the limit; a cancellation has to find it all the same, also one that came before it was there.
             group.watch();
             if child.is_cancelled() {
-                group.wake_member(child.key(), child.id());
+                group.wake_member(child);
             }
         }
         Admission::Refused(work, doom) => group.end_member(work, doom),
@@ -202,7 +202,7 @@ pub(crate) fn destroy_in_place(child: &Seat, node: &Arc<Node>) {
     let wakers = node.mark_all(&reason);
     #[cfg(bug_child_of_a_starter_woken_before_the_drop)]
     let wakers = wakers.map(|wakers| (wake_all(wakers), Vec::new()).1);
-    context::dropping(&reason, || child.group().destroy(child.key(), child.id()));
+    context::dropping(&reason, || child.group().destroy(child));
     wake_all(wakers.into_iter().flatten());
 }
 
@@ -218,19 +218,22 @@ where
         return end(own, End::Cancelled, None);
     }
     seat.begin();
-    let mut step = None;
+    // Kept out here: where the future's destructor panics, nothing else is to be dropped by that.
+    let (mut output, mut step) = (None, None);
     let polled = own.with(|mut held, seat, cx| {
         context::inside(seat, || {
             guard::catch(|| {
                 let Some(child) = held.content() else { unreachable!("a child was polled after it had ended") };
                 let child = child.project();
-                let Poll::Ready(output) = child.future.poll(cx) else { return };
-                step = child.sort.take().map(|sort| sort(output, seat));
+                let Poll::Ready(ready) = child.future.poll(cx) else { return };
+                output = Some(ready);
+                let sort = child.sort.take();
                 if cfg!(bug_told_before_the_drop) {
                     seat.leave_early();
                 }
-                // Where it was polled, with its surroundings.
+                // Where it was polled, with its surroundings, and before anybody learns of what it ended with.
                 held.clear();
+                step = sort.zip(output.take()).map(|(sort, output)| sort(output, seat));
             })
         })
     });
@@ -253,7 +256,7 @@ where
         }
         (Some(Step::Value(value)), polled) => end(own, End::Value(value), polled.err()),
         (Some(Step::Failed(reason)), polled) => end(own, End::Failed(reason), polled.err()),
-        (None, Err(payload)) => end(own, End::Panicked(payload), None),
+        (None, Err(payload)) => end(own, End::Panicked(payload), guard::drop_caught(output)),
     }
 }
 

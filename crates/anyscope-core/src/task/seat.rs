@@ -181,7 +181,7 @@ impl Seat {
     }
 
     pub(crate) fn key(&self) -> usize {
-        // Ordering: Relaxed; whoever asks came by a lock that was taken after it was set, or by the waker of a poll.
+        // Ordering: Relaxed; it is set under the group's lock, and asked for under it by whoever may come before that.
         self.key.load(Ordering::Relaxed) as usize
     }
 
@@ -302,7 +302,7 @@ impl Seat {
             // Ordering: Relaxed; the poll that is under way on this very thread looks when it returns.
             self.again.store(true, Ordering::Relaxed);
         } else {
-            self.group.wake_member(self.key(), self.id);
+            self.group.wake_member(self);
         }
     }
 

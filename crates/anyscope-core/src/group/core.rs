@@ -267,7 +267,6 @@ pub(super) struct Ending {
     owner: Option<Waker>,
     drivers: Vec<(usize, Waker)>,
     adopter: Option<Adopted>,
-    ready: Option<WakeDriver>,
     /// Who waited for a place, or for the last user.
     wakers: Vec<Waker>,
     /// The service whose turn it is to end.
@@ -306,9 +305,6 @@ impl Ending {
         if let Some((key, finaliser, how)) = self.finaliser {
             group.tell(|group| Event::FinaliserBegun { group });
             finaliser.start(Reserved { group: group.clone(), key, role: Role::Late, admitted: false }, how);
-        }
-        if let Some(ready) = self.ready {
-            ready.go(group);
         }
         for (_, driver) in self.drivers {
             driver.wake();
@@ -475,12 +471,7 @@ impl GroupCore {
         state.children += 1;
         state.started += 1;
         state.ready.push_back(key);
-        let wake = if state.drivers == self.max_drivers && state.idle.is_empty() {
-            WakeDriver::Nobody
-        } else {
-            state.wake_driver(self.max_drivers)
-        };
-        Admission::Started(wake)
+        Admission::Started(state.wake_driver(self.max_drivers))
     }
 
     fn fill(self: &Arc<Self>, place: Option<usize>, role: Role, work: Work) -> Admission {
@@ -534,7 +525,7 @@ impl GroupCore {
     /// Ends a member that was taken out of its place, and tells the group.
     pub(crate) fn end_member(self: &Arc<Self>, work: Work, doom: Doom) {
         if let Ran::Ended(spent) = work.run(Order::End(doom)) {
-            self.all_ended(vec![spent]);
+            self.all_ended(&[spent]);
         }
     }
 
@@ -657,16 +648,7 @@ impl GroupCore {
 
     /// A member has ended that nothing is known of but its place.
     pub(crate) fn ended(self: &Arc<Self>, key: usize) {
-        let early = self.asked_early();
-        let (wake, ending) = {
-            let mut state = self.state.lock();
-            let ending = if state.finish(self, key, None) { Some(state.due(self, early)) } else { None };
-            (state.wake_driver(self.max_drivers), ending)
-        };
-        wake.go(self);
-        if let Some(ending) = ending {
-            ending.go(self);
-        }
+        self.finished(|state| state.finish(self, key, None));
     }
 
     /// The body was stopped, or ended with an error.
@@ -814,15 +796,19 @@ impl GroupCore {
     }
 
     /// Several members have ended, and their futures are gone.
-    pub(super) fn all_ended(self: &Arc<Self>, spent: Vec<Spent>) {
+    pub(super) fn all_ended(self: &Arc<Self>, spent: &[Spent]) {
+        self.finished(|state| {
+            let finish = |spent: &Spent| state.finish(self, spent.seat().key(), Some(spent.seat()));
+            spent.iter().map(finish).fold(false, |is_due, also| is_due | also)
+        });
+    }
+
+    /// Has `finish` take members off the list, and does what is due then.
+    fn finished(self: &Arc<Self>, finish: impl FnOnce(&mut State) -> bool) {
         let early = self.asked_early();
         let (wake, ending) = {
             let mut state = self.state.lock();
-            let mut is_due = false;
-            for spent in &spent {
-                is_due |= state.finish(self, spent.seat().key(), Some(spent.seat()));
-            }
-            let ending = if is_due { Some(state.due(self, early)) } else { None };
+            let ending = if finish(&mut state) { Some(state.due(self, early)) } else { None };
             (state.wake_driver(self.max_drivers), ending)
         };
         wake.go(self);

@@ -265,7 +265,9 @@ impl Wreck {
                 Ran::Ended(spent) => Some(spent),
                 Ran::Pending(_) => None,
             });
-            group.all_ended(ended.collect());
+            let ended: Vec<_> = ended.collect();
+            group.all_ended(&ended);
+            drop(ended);
             for _ in 0..SETTLING {
                 polled.retain(|(key, id)| group.has(*key, *id));
                 if polled.is_empty() {

@@ -2,6 +2,7 @@
 
 mod auto_traits;
 mod faults;
+mod hyper;
 mod names;
 mod programs;
 mod report;

@@ -86,6 +86,9 @@ pub mod async_std {
     pub use anyscope_async_std::*;
 }
 
+#[cfg(feature = "hyper")]
+pub mod hyper;
+
 /// Locks, and what else tasks wait for each other with: all first in, first out, and all without a runtime.
 ///
 /// See [`anyscope_core::locks`] for which is which.

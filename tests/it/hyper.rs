@@ -1,0 +1,103 @@
+//! What hyper is given: its executor and its timers, on every runtime.
+
+use ::hyper::rt::{Executor as _, Timer as _};
+use anyscope::async_std::AsyncStd;
+use anyscope::hyper::{Executor, Timer};
+use anyscope::sim::Sim;
+use anyscope::smol::Smol;
+use anyscope::tokio::Tokio;
+use anyscope::{Runtime, now, sleep, task_group, timeout, yield_now};
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn on_each<F: Future<Output = ()>>(test: impl Fn() -> F) {
+    fn on<F: Future<Output = ()>>(runtime: impl Runtime, test: impl Fn() -> F) {
+        anyscope::run(runtime, test());
+    }
+    on(Tokio::new(), &test);
+    on(Tokio::current_thread(), &test);
+    on(Smol::new(), &test);
+    on(AsyncStd::new(), &test);
+    on(Sim::new(), &test);
+}
+
+#[test]
+fn a_group_waits_for_what_is_executed_in_it() {
+    on_each(|| async {
+        let is_done = Arc::new(AtomicBool::new(false));
+        task_group(async |group| {
+            let is_done = is_done.clone();
+            Executor::new(group.handle()).execute(async move {
+                sleep(MS).await;
+                is_done.store(true, Ordering::Relaxed);
+            });
+        })
+        .await;
+        assert!(is_done.load(Ordering::Relaxed));
+    });
+}
+
+#[test]
+fn what_is_executed_is_dropped_with_its_group() {
+    on_each(|| async {
+        let held = Arc::new(());
+        let group = task_group(async |group| {
+            let held = held.clone();
+            Executor::new(group.handle()).execute(async move {
+                let _held = held;
+                pending::<()>().await;
+            });
+            yield_now().await;
+            pending::<()>().await;
+        });
+        timeout(MS, group).await.expect_err("it never ends");
+        anyscope::drained().await;
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn what_comes_after_the_group_is_dropped_at_once() {
+    on_each(|| async {
+        let executor = task_group(async |group| Executor::new(group.handle())).await;
+        let held = Arc::new(());
+        let other = held.clone();
+        executor.execute(async move { drop(other) });
+        assert_eq!(Arc::strong_count(&held), 1);
+    });
+}
+
+#[test]
+fn timers_are_never_early_and_can_be_reset() {
+    on_each(|| async {
+        let timer = Timer::new();
+        let begun = timer.now();
+        timer.sleep(MS).await;
+        assert!(now() >= begun + MS);
+        timer.sleep_until(begun + 3 * MS).await;
+        assert!(now() >= begun + 3 * MS);
+        // An hour becomes a millisecond, before the first poll and after it.
+        let mut hour = timer.sleep(3_600_000 * MS);
+        timer.reset(&mut hour, now() + MS);
+        hour.as_mut().await;
+        timer.reset(&mut hour, now() + 3_600_000 * MS);
+        timeout(MS, hour.as_mut()).await.expect_err("an hour");
+        let soon = now() + MS;
+        timer.reset(&mut hour, soon);
+        hour.await;
+        assert!(now() >= soon);
+    });
+}
+
+#[test]
+fn timers_go_by_the_clock_of_the_simulator() {
+    anyscope::run(Sim::new(), async {
+        let begun = now();
+        Timer::new().sleep(3_600_000 * MS).await;
+        assert_eq!(now() - begun, 3_600_000 * MS);
+    });
+}

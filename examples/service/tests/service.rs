@@ -299,7 +299,7 @@ fn the_process_stops_when_it_is_told(which: Which) {
 
 fn the_process_says_who_did_not_stop(which: Which) {
     let (mut process, address, lines) = start_process(which, &["--grace=1ms"]);
-    assert_eq!(read_answer(begin(address, &format!("POST /jobs?steps=1&every={NEVER}"), "", "")).0, 202);
+    assert_eq!(read_answer(begin(address, &format!("POST /jobs?steps=1&every={NEVER}&stubborn=1"), "", "")).0, 202);
     kill(&process);
     let said: Vec<_> = lines.map_while(Result::ok).collect();
     assert_eq!(process.wait().expect("it ends").code(), Some(3), "{said:?}");

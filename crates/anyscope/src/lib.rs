@@ -61,6 +61,8 @@ mod names;
 
 pub use crate::current::{Current, CurrentSleep, set_default};
 pub use crate::names::*;
+#[cfg(feature = "macros")]
+pub use anyscope_macros::{main, test};
 
 /// anyscope on tokio.
 #[cfg(feature = "tokio")]
@@ -100,6 +102,11 @@ pub mod sync {
 pub mod futures {
     pub use anyscope_core::futures::*;
 }
+
+// What the attributes expand to. No names for users: they change as the attributes do.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __macros;
 
 // The pages of `docs`, so that their examples are compiled and run.
 #[doc(hidden)]

@@ -8,6 +8,8 @@ use syn::{Attribute, Error, Meta, Result, Token};
 /// Where the attributes of a test go.
 #[derive(Default)]
 pub(crate) struct Placed {
+    /// The conditions under which there is a test at all; they're among those of the function and the module as well.
+    pub(crate) conditions: Vec<TokenStream>,
     pub(crate) on_function: Vec<TokenStream>,
     pub(crate) on_module: Vec<TokenStream>,
     pub(crate) on_tests: Vec<TokenStream>,
@@ -37,6 +39,7 @@ fn place_one(meta: &Meta, written: &dyn Fn(TokenStream) -> TokenStream, placed: 
         placed.should_panic |= is("should_panic");
         placed.on_tests.push(written(quote!(#meta)));
     } else if is("cfg") {
+        placed.conditions.push(written(quote!(#meta)));
         placed.on_function.push(written(quote!(#meta)));
         placed.on_module.push(written(quote!(#meta)));
     } else if is("allow") || is("expect") {

@@ -90,3 +90,50 @@ fn only(enabled: Enabled) -> Result<Runtime> {
     };
     Err(Error::new(Span::call_site(), message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Enabled = Enabled { tokio: false, smol: false, async_std: false, sim: false };
+
+    fn chosen(arguments: &str, enabled: Enabled) -> std::result::Result<Runtime, String> {
+        let chosen = read(arguments.parse().unwrap(), enabled);
+        chosen.map(|(runtime, _)| runtime).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_program_that_names_no_runtime_has_the_only_one() {
+        assert_eq!(chosen("", Enabled { tokio: true, ..NONE }), Ok(Runtime::Tokio));
+        assert_eq!(chosen("", Enabled { smol: true, sim: true, ..NONE }), Ok(Runtime::Smol));
+        assert_eq!(chosen("", Enabled { async_std: true, ..NONE }), Ok(Runtime::AsyncStd));
+    }
+
+    #[test]
+    fn where_there_are_more_runtimes_none_is_chosen() {
+        let message = chosen("", Enabled { tokio: true, smol: true, ..NONE }).unwrap_err();
+        assert!(message.contains("#[anyscope::main(runtime = \"tokio\")]"), "{message}");
+        assert!(message.ends_with("there are `tokio`, `tokio_current_thread`, `smol`"), "{message}");
+    }
+
+    #[test]
+    fn the_simulator_is_chosen_by_its_name_alone() {
+        let only = Enabled { sim: true, ..NONE };
+        assert_eq!(chosen("runtime = \"sim\"", only), Ok(Runtime::Sim));
+        let message = chosen("", only).unwrap_err();
+        assert!(message.contains("#[anyscope::main(runtime = \"sim\")]"), "{message}");
+    }
+
+    #[test]
+    fn a_runtime_that_is_not_compiled_in_is_told_with_the_line_that_adds_it() {
+        let line = |feature| format!("`anyscope = {{ version = \"0.1\", features = [\"{feature}\"] }}`");
+        let message = chosen("", NONE).unwrap_err();
+        assert!(message.contains(&line("tokio")), "{message}");
+        for (name, feature) in
+            [("tokio-current-thread", "tokio"), ("smol", "smol"), ("async_std", "async-std"), ("sim", "sim")]
+        {
+            let message = chosen(&format!("runtime = \"{name}\""), NONE).unwrap_err();
+            assert!(message.ends_with(&line(feature)), "{message}");
+        }
+    }
+}

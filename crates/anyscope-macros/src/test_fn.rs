@@ -7,18 +7,32 @@ use crate::options::{Options, Setting};
 use crate::runtime::{Enabled, Runtime, cargo_line, list, not_enabled};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use std::ops::Range;
 use std::time::Duration;
 use syn::spanned::Spanned as _;
 use syn::{Error, LitStr, Path, Result, parse_quote};
 
 const KNOWN: [&str; 6] = ["runtimes", "except", "seeds", "seed", "timeout", "crate"];
 
-/// What a test was asked to be.
-struct Test {
-    runtimes: Vec<Runtime>,
-    seeds: Option<(u64, u64)>,
+/// What stands in the brackets.
+struct Asked {
+    narrowed: Option<Narrowed>,
+    /// The name of the option, and the seeds.
+    seeds: Option<(Ident, Range<u64>)>,
     timeout: Option<(LitStr, Duration)>,
     anyscope: Path,
+}
+
+/// On what a test is to run, where it says so.
+struct Narrowed {
+    option: Ident,
+    listed: Vec<(Ident, Runtime)>,
+}
+
+/// The tests to make.
+struct Test {
+    runtimes: Vec<Runtime>,
+    asked: Asked,
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream, enabled: Enabled) -> TokenStream {
@@ -26,13 +40,19 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream, enabled: Enabled
         Ok(function) => function,
         Err(error) => return [item, error.into_compile_error()].into_iter().collect(),
     };
-    let test = function.check("a test").and_then(|()| {
-        let placed = attributes::place(&function.attributes)?;
-        Ok((placed, read(arguments, enabled)?))
-    });
-    match test {
-        Ok((placed, test)) => test.of(&function, &placed),
-        Err(error) => [function.remains_of_test(), error.into_compile_error()].into_iter().collect(),
+    let read = function.check("a test").and_then(|()| Ok((attributes::place(&function.attributes)?, read(arguments)?)));
+    let (placed, asked) = match read {
+        Ok(read) => read,
+        Err(error) => return [function.remains_of_test(), error.into_compile_error()].into_iter().collect(),
+    };
+    match choose(&asked, enabled) {
+        Ok(runtimes) => Test { runtimes, asked }.of(&function, &placed),
+        // Not for a build without tests: a library's runtimes are there for its tests alone.
+        Err(error) => {
+            let (remains, error) = (function.remains_of_test(), error.into_compile_error());
+            let conditions = &placed.conditions;
+            quote!(#[cfg(test)] #(#conditions)* #remains #[cfg(test)] #(#conditions)* #error)
+        }
     }
 }
 
@@ -44,7 +64,8 @@ impl Test {
         let (name, bare) = (&signature.ident, function.bare());
         let Placed { on_function, on_module, .. } = placed;
         // A path may start from where the attribute stands, and not only from a crate.
-        let is_absolute = self.anyscope.leading_colon.is_some() || self.anyscope.segments[0].ident == "crate";
+        let is_absolute =
+            self.asked.anyscope.leading_colon.is_some() || self.asked.anyscope.segments[0].ident == "crate";
         let around = (!is_absolute).then(|| {
             quote!(
                 #[allow(unused_imports)]
@@ -72,7 +93,7 @@ impl Test {
         let test = Ident::new(runtime.name(), Span::call_site().located_at(name.span()));
         let on_tests = &placed.on_tests;
         let future = self.future(name);
-        let anyscope = &self.anyscope;
+        let anyscope = &self.asked.anyscope;
         // What is returned is named in another module, so not again here; std asks a test for no more than this.
         let returned = function.returns_something().then(|| {
             let span = Span::call_site().located_at(function.signature.output.span());
@@ -96,8 +117,8 @@ impl Test {
 
     /// The test as a future, which panics at the line of its timeout when that has passed.
     fn future(&self, name: &Ident) -> TokenStream {
-        let Some((literal, timeout)) = &self.timeout else { return quote!(super::#name()) };
-        let anyscope = &self.anyscope;
+        let Some((literal, timeout)) = &self.asked.timeout else { return quote!(super::#name()) };
+        let anyscope = &self.asked.anyscope;
         let (seconds, nanoseconds) = (timeout.as_secs(), timeout.subsec_nanos());
         let message = format!("the test `{name}` took longer than {}", literal.value());
         let message = message.replace('{', "{{").replace('}', "}}");
@@ -116,9 +137,9 @@ impl Test {
     /// The test on a simulator for each seed. One that returns something fails where that is an error, so that the seed is
     /// known.
     fn simulated(&self, future: &TokenStream, should_panic: bool, returns_something: bool) -> TokenStream {
-        let anyscope = &self.anyscope;
-        let seeds = match self.seeds {
-            Some((first, after)) => quote!(::core::option::Option::Some(#first..#after)),
+        let anyscope = &self.asked.anyscope;
+        let seeds = match &self.asked.seeds {
+            Some((_, Range { start, end })) => quote!(::core::option::Option::Some(#start..#end)),
             None => quote!(::core::option::Option::None),
         };
         let program = if returns_something {
@@ -137,106 +158,111 @@ impl Test {
     }
 }
 
-fn read(arguments: TokenStream, enabled: Enabled) -> Result<Test> {
+fn read(arguments: TokenStream) -> Result<Asked> {
     let Options(settings) = syn::parse2(arguments)?;
-    let mut test = Test { runtimes: Vec::new(), seeds: None, timeout: None, anyscope: parse_quote!(::anyscope) };
-    let (mut narrowed, mut seeded) = (None::<Ident>, None::<Ident>);
+    let mut asked = Asked { narrowed: None, seeds: None, timeout: None, anyscope: parse_quote!(::anyscope) };
     for setting in settings {
         match setting.name.to_string().as_str() {
             "runtimes" | "except" => {
-                if let Some(other) = &narrowed {
-                    let message = format!("there is `{other}` already: say what it runs on by one of them");
+                if let Some(Narrowed { option, .. }) = &asked.narrowed {
+                    let message = format!("there is `{option}` already: say what it runs on by one of them");
                     return Err(Error::new(setting.name.span(), message));
                 }
-                test.runtimes =
-                    if setting.name == "runtimes" { only(&setting, enabled)? } else { but(&setting, enabled)? };
-                narrowed = Some(setting.name);
+                let listed = listed(&setting)?;
+                asked.narrowed = Some(Narrowed { option: setting.name, listed });
             }
             "seeds" | "seed" => {
-                if let Some(other) = &seeded {
-                    let message = format!("there is `{other}` already: `seed = 7` is one seed, `seeds = 7` are seven");
+                if let Some((option, _)) = &asked.seeds {
+                    let message = format!("there is `{option}` already: `seed = 7` is one seed, `seeds = 7` are seven");
                     return Err(Error::new(setting.name.span(), message));
                 }
-                test.seeds = Some(if setting.name == "seeds" { many(&setting)? } else { one(&setting)? });
-                seeded = Some(setting.name);
+                let seeds = if setting.name == "seeds" { many(&setting)? } else { one(&setting)? };
+                asked.seeds = Some((setting.name, seeds));
             }
             "timeout" => {
                 let literal = setting.text("timeout = \"5s\"")?;
-                test.timeout = Some((literal.clone(), duration::parse(&literal)?));
+                let timeout = duration::parse(&literal)?;
+                asked.timeout = Some((literal, timeout));
             }
-            "crate" => test.anyscope = setting.path()?,
+            "crate" => asked.anyscope = setting.path()?,
             _ => return Err(setting.unknown(&KNOWN)),
         }
     }
-    if narrowed.is_none() {
-        test.runtimes = enabled.all().collect();
+    match (&asked.seeds, &asked.narrowed) {
+        (Some((seeds, _)), Some(narrowed)) if !narrowed.allows(Runtime::Sim) => {
+            let message = format!("`{seeds}` is for the simulator, which `{}` leaves out: remove one", narrowed.option);
+            Err(Error::new(seeds.span(), message))
+        }
+        _ => Ok(asked),
     }
-    if test.runtimes.is_empty() {
+}
+
+fn listed(setting: &Setting) -> Result<Vec<(Ident, Runtime)>> {
+    let mut listed: Vec<(Ident, Runtime)> = Vec::new();
+    for name in setting.names(&format!("{}(tokio, smol)", setting.name))? {
+        let Some(runtime) = Runtime::named(&name.to_string()) else {
+            let message = format!("unknown runtime `{name}`: there are {}", list(Runtime::ALL));
+            return Err(Error::new(name.span(), message));
+        };
+        if listed.iter().any(|(_, earlier)| *earlier == runtime) {
+            return Err(Error::new(name.span(), format!("`{name}` is listed twice: remove one")));
+        }
+        listed.push((name.clone(), runtime));
+    }
+    Ok(listed)
+}
+
+impl Narrowed {
+    fn allows(&self, runtime: Runtime) -> bool {
+        let is_listed = self.listed.iter().any(|(_, listed)| *listed == runtime);
+        is_listed == (self.option == "runtimes")
+    }
+}
+
+/// The runtimes to test on, of those that are compiled in.
+///
+/// One that is asked for by its name and isn't there is an error: left out, the test would be one that can't fail.
+fn choose(asked: &Asked, enabled: Enabled) -> Result<Vec<Runtime>> {
+    if enabled.all().next().is_none() {
         let message = format!(
             "no runtime is compiled in, so there is nothing to test on: enable some in Cargo.toml; a library does so below \
              `[dev-dependencies]`, as in `{}`",
             cargo_line(&["tokio", "smol", "async-std", "sim"]),
         );
-        return Err(Error::new(narrowed.map_or_else(Span::call_site, |narrowed| narrowed.span()), message));
+        return Err(Error::new(Span::call_site(), message));
     }
-    match seeded {
-        Some(seeded) if !test.runtimes.contains(&Runtime::Sim) => {
-            let message = if enabled.sim {
-                format!("`{seeded}` is for the simulator, which this test doesn't run on: remove it, or let in `sim`")
-            } else {
-                format!("`{seeded}` is for the simulator; {}", not_enabled(Runtime::Sim))
-            };
-            Err(Error::new(seeded.span(), message))
+    let narrowed = asked.narrowed.as_ref();
+    let named = narrowed.filter(|narrowed| narrowed.option == "runtimes").map_or(&[][..], |narrowed| &narrowed.listed);
+    if let Some((name, runtime)) = named.iter().find(|(_, runtime)| !enabled.has(*runtime)) {
+        return Err(Error::new(name.span(), not_enabled(*runtime)));
+    }
+    let allowed = |runtime: &Runtime| narrowed.is_none_or(|narrowed| narrowed.allows(*runtime));
+    let runtimes: Vec<Runtime> = enabled.all().filter(allowed).collect();
+    match (&asked.seeds, narrowed) {
+        (Some((seeds, _)), _) if !enabled.sim => {
+            Err(Error::new(seeds.span(), format!("`{seeds}` is for the simulator; {}", not_enabled(Runtime::Sim))))
         }
-        _ => Ok(test),
-    }
-}
-
-/// The runtimes that are listed, and no other.
-fn only(setting: &Setting, enabled: Enabled) -> Result<Vec<Runtime>> {
-    let mut runtimes = Vec::new();
-    for name in setting.names("runtimes(tokio, smol)")? {
-        let runtime = known(name)?;
-        if runtimes.contains(&runtime) {
-            return Err(Error::new(name.span(), format!("`{name}` is listed twice: remove one")));
+        (_, Some(narrowed)) if runtimes.is_empty() => {
+            let message = format!("no runtime is left to test on: compiled in are {}", list(enabled.all()));
+            Err(Error::new(narrowed.option.span(), message))
         }
-        if !enabled.has(runtime) {
-            return Err(Error::new(name.span(), not_enabled(runtime)));
-        }
-        runtimes.push(runtime);
+        _ => Ok(runtimes),
     }
-    Ok(runtimes)
 }
 
-/// The runtimes that are compiled in, but for those listed.
-fn but(setting: &Setting, enabled: Enabled) -> Result<Vec<Runtime>> {
-    let mut runtimes: Vec<Runtime> = enabled.all().collect();
-    for name in setting.names("except(sim)")? {
-        let runtime = known(name)?;
-        runtimes.retain(|other| *other != runtime);
-    }
-    if runtimes.is_empty() && enabled.all().next().is_some() {
-        let message = format!("no runtime is left to test on: there are {}", list(enabled.all()));
-        return Err(Error::new(setting.name.span(), message));
-    }
-    Ok(runtimes)
-}
-
-fn known(name: &Ident) -> Result<Runtime> {
-    let unknown = || Error::new(name.span(), format!("unknown runtime `{name}`: there are {}", list(Runtime::ALL)));
-    Runtime::named(&name.to_string()).ok_or_else(unknown)
-}
-
-fn many(setting: &Setting) -> Result<(u64, u64)> {
+fn many(setting: &Setting) -> Result<Range<u64>> {
     match setting.number("seeds = 100")? {
         (0, number) => Err(Error::new(number.span(), "a test with no seed isn't run: say one at least")),
-        (seeds, _) => Ok((0, seeds)),
+        (seeds, _) => Ok(0..seeds),
     }
 }
 
-fn one(setting: &Setting) -> Result<(u64, u64)> {
+fn one(setting: &Setting) -> Result<Range<u64>> {
     let (seed, number) = setting.number("seed = 7")?;
     let after =
         seed.checked_add(1).ok_or_else(|| Error::new(number.span(), "this is the one number that is no seed"))?;
-    Ok((seed, after))
+    Ok(seed..after)
 }
+
+#[cfg(test)]
+mod tests;

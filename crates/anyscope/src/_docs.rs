@@ -12,8 +12,11 @@ pub mod errors {}
 pub mod glossary {}
 #[doc = include_str!("../docs/laws.md")]
 pub mod laws {}
-// Its tests are for every runtime.
-#[cfg(any(not(doctest), all(feature = "tokio", feature = "smol", feature = "async-std")))]
+// Its tests are for every runtime, and the simulator.
+#[cfg(any(
+    not(doctest),
+    all(feature = "macros", feature = "tokio", feature = "smol", feature = "async-std", feature = "sim")
+))]
 #[doc = include_str!("../docs/library.md")]
 pub mod library {}
 #[doc = include_str!("../docs/performance.md")]

@@ -1,7 +1,7 @@
 //! What the fetcher promises, on every runtime.
 //!
-//! The pattern for a library's tests: each is one `async fn` that names no runtime, and the macro makes of it one test
-//! for each runtime, so that a failure is told as `name_of_the_promise::smol`. Nothing sleeps to be sure: the transport
+//! The pattern for a library's tests: each is one `async fn` that names no runtime, and the attribute makes of it one
+//! test for each runtime, so that a failure is told as `name_of_the_promise::smol`. Nothing sleeps to be sure: the transport
 //! is a script, and where two things have to happen in an order, a gate holds one of them.
 
 #![forbid(unsafe_code)]
@@ -18,61 +18,11 @@ use std::task::Poll;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// Makes of each `async fn` one test for each runtime.
-macro_rules! on_every_runtime {
-    ($($promise:ident,)*) => {$(
-        mod $promise {
-            #[test]
-            fn tokio() {
-                anyscope::run(anyscope::tokio::Tokio::new(), super::$promise());
-            }
-
-            #[test]
-            fn tokio_current_thread() {
-                anyscope::run(anyscope::tokio::Tokio::current_thread(), super::$promise());
-            }
-
-            #[test]
-            fn smol() {
-                anyscope::run(anyscope::smol::Smol::new(), super::$promise());
-            }
-
-            #[test]
-            fn async_std() {
-                anyscope::run(anyscope::async_std::AsyncStd::new(), super::$promise());
-            }
-        }
-    )*};
-}
-
-on_every_runtime! {
-    a_value_is_fetched_and_decoded,
-    values_stand_in_the_order_of_their_keys,
-    no_more_requests_than_the_limit_are_under_way_over_all_clones,
-    no_key_is_pulled_before_there_is_room,
-    a_key_that_waits_for_its_retry_takes_no_room,
-    a_transient_error_is_tried_again,
-    after_the_last_attempt_the_error_is_the_upstreams,
-    an_error_for_good_is_not_tried_again,
-    an_attempt_that_hangs_ends_by_its_own_time_and_is_tried_again,
-    an_error_of_an_attempt_that_hung_is_no_deadline_of_the_callers,
-    no_retry_is_begun_that_cannot_end_in_time,
-    no_attempt_is_begun_with_less_time_than_it_needs,
-    a_key_that_waited_for_room_too_long_is_not_asked_for,
-    no_attempt_is_begun_after_the_callers_deadline,
-    a_deadline_in_the_middle_of_an_attempt_is_told_by_the_caller,
-    a_cancelled_caller_leaves_no_request,
-    a_caller_that_is_dropped_leaves_no_request_and_no_room_taken,
-    a_body_that_cannot_be_decoded_is_not_fetched_again,
-    decoding_runs_on_another_thread_than_the_caller,
-    a_value_that_is_being_decoded_is_not_lost_to_a_deadline,
-    a_panic_of_the_transport_goes_on_in_the_caller,
-}
-
 const SHORT: Duration = Duration::from_millis(20);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
+#[anyscope::test]
 async fn a_value_is_fetched_and_decoded() {
     let fetcher = impatient().build(Script::new());
     assert_eq!(fetcher.fetch("fine").await.unwrap(), "fine at 1");
@@ -81,6 +31,7 @@ async fn a_value_is_fetched_and_decoded() {
     assert_eq!(spawned.unwrap(), "fine at 1");
 }
 
+#[anyscope::test]
 async fn values_stand_in_the_order_of_their_keys() {
     // The gate opens for the first when the last has been asked for, and decoded.
     let script = Script::new();
@@ -90,6 +41,7 @@ async fn values_stand_in_the_order_of_their_keys() {
     assert_eq!(values, ["gated at 1", "fine at 1", "opens the gate at 1"]);
 }
 
+#[anyscope::test]
 async fn no_more_requests_than_the_limit_are_under_way_over_all_clones() {
     let script = Script::new();
     let fetcher = impatient().timeout_each(HOUR).limit(3).build(script.clone());
@@ -106,6 +58,7 @@ async fn no_more_requests_than_the_limit_are_under_way_over_all_clones() {
     assert_eq!(script.peak(), 3);
 }
 
+#[anyscope::test]
 async fn no_key_is_pulled_before_there_is_room() {
     let script = Script::new();
     let fetcher = impatient().timeout_each(HOUR).limit(2).build(script.clone());
@@ -123,6 +76,7 @@ async fn no_key_is_pulled_before_there_is_room() {
     assert_eq!(pulled.into_inner(), 2);
 }
 
+#[anyscope::test]
 async fn a_key_that_waits_for_its_retry_takes_no_room() {
     let fetcher = impatient().limit(1).backoff(Backoff::exponential(2 * HOUR)).build(Script::new());
     // The first has failed and waits for hours when the second is asked for.
@@ -130,6 +84,7 @@ async fn a_key_that_waits_for_its_retry_takes_no_room() {
     assert_eq!(first.unwrap(), "fine at 1");
 }
 
+#[anyscope::test]
 async fn a_transient_error_is_tried_again() {
     let script = Script::new();
     let fetcher = impatient().attempts(3).build(script.clone());
@@ -137,6 +92,7 @@ async fn a_transient_error_is_tried_again() {
     assert_eq!(script.requests(), 3);
 }
 
+#[anyscope::test]
 async fn after_the_last_attempt_the_error_is_the_upstreams() {
     let script = Script::new();
     let error = impatient().attempts(4).build(script.clone()).fetch("busy").await.unwrap_err();
@@ -146,6 +102,7 @@ async fn after_the_last_attempt_the_error_is_the_upstreams() {
     assert_eq!(error.to_string(), r#"key "busy": the upstream failed, after 4 attempts"#);
 }
 
+#[anyscope::test]
 async fn an_error_for_good_is_not_tried_again() {
     let script = Script::new();
     let error = impatient().build(script.clone()).fetch("gone").await.unwrap_err();
@@ -154,6 +111,7 @@ async fn an_error_for_good_is_not_tried_again() {
     assert_eq!(source(&error), Some(&Fault::Gone));
 }
 
+#[anyscope::test]
 async fn an_attempt_that_hangs_ends_by_its_own_time_and_is_tried_again() {
     let script = Script::new();
     let fetcher = impatient().build(script.clone());
@@ -161,6 +119,7 @@ async fn an_attempt_that_hangs_ends_by_its_own_time_and_is_tried_again() {
     assert_eq!(script.under_way(), 0);
 }
 
+#[anyscope::test]
 async fn an_error_of_an_attempt_that_hung_is_no_deadline_of_the_callers() {
     let script = Script::new();
     let fetcher = impatient().attempts(2).build(script.clone());
@@ -170,6 +129,7 @@ async fn an_error_of_an_attempt_that_hung_is_no_deadline_of_the_callers() {
     assert!(source::<Elapsed>(&error).is_some(), "{error:?}");
 }
 
+#[anyscope::test]
 async fn no_retry_is_begun_that_cannot_end_in_time() {
     let script = Script::new();
     let fetcher = impatient().backoff(Backoff::exponential(2 * HOUR)).build(script.clone());
@@ -185,6 +145,7 @@ async fn no_retry_is_begun_that_cannot_end_in_time() {
     assert!(error.unwrap_err().is_deadline());
 }
 
+#[anyscope::test]
 async fn no_attempt_is_begun_with_less_time_than_it_needs() {
     let script = Script::new();
     let fetcher = impatient().attempt_needs(HOUR).build(script.clone());
@@ -195,6 +156,7 @@ async fn no_attempt_is_begun_with_less_time_than_it_needs() {
     assert_eq!(timeout(2 * HOUR, fetcher.fetch("fine")).await.unwrap().unwrap(), "fine at 1");
 }
 
+#[anyscope::test]
 async fn a_key_that_waited_for_room_too_long_is_not_asked_for() {
     let script = Script::new();
     let fetcher = impatient().limit(1).timeout_each(HOUR).attempt_needs(MINUTE).build(script.clone());
@@ -217,6 +179,7 @@ async fn a_key_that_waited_for_room_too_long_is_not_asked_for() {
     assert_eq!((error.attempts(), script.requests()), (0, 1));
 }
 
+#[anyscope::test]
 async fn no_attempt_is_begun_after_the_callers_deadline() {
     let script = Script::new();
     let fetcher = impatient().build(script.clone());
@@ -225,6 +188,7 @@ async fn no_attempt_is_begun_after_the_callers_deadline() {
     assert_eq!(script.requests(), 0);
 }
 
+#[anyscope::test]
 async fn a_deadline_in_the_middle_of_an_attempt_is_told_by_the_caller() {
     let script = Script::new();
     for timeout_each in [HOUR, Duration::MAX] {
@@ -236,6 +200,7 @@ async fn a_deadline_in_the_middle_of_an_attempt_is_told_by_the_caller() {
     assert_eq!(script.requests(), 6, "nothing is tried again for a caller that is gone");
 }
 
+#[anyscope::test]
 async fn a_cancelled_caller_leaves_no_request() {
     let script = Script::new();
     let fetcher = impatient().timeout_each(HOUR).build(script.clone());
@@ -250,6 +215,7 @@ async fn a_cancelled_caller_leaves_no_request() {
     assert_eq!(script.under_way(), 0);
 }
 
+#[anyscope::test]
 async fn a_caller_that_is_dropped_leaves_no_request_and_no_room_taken() {
     let script = Script::new();
     let fetcher = impatient().timeout_each(HOUR).limit(2).build(script.clone());
@@ -265,6 +231,7 @@ async fn a_caller_that_is_dropped_leaves_no_request_and_no_room_taken() {
     assert!(both.iter().all(Result::is_ok), "{both:?}");
 }
 
+#[anyscope::test]
 async fn a_body_that_cannot_be_decoded_is_not_fetched_again() {
     let script = Script::new();
     let error = impatient().build(script.clone()).fetch("corrupt").await.unwrap_err();
@@ -273,6 +240,7 @@ async fn a_body_that_cannot_be_decoded_is_not_fetched_again() {
     assert_eq!(source(&error), Some(&Fault::Corrupt));
 }
 
+#[anyscope::test]
 async fn decoding_runs_on_another_thread_than_the_caller() {
     let fetcher = impatient().build(Script::new());
     let caller = thread::current().id();
@@ -280,12 +248,14 @@ async fn decoding_runs_on_another_thread_than_the_caller() {
     assert_ne!(decoder, name(caller));
 }
 
+#[anyscope::test]
 async fn a_value_that_is_being_decoded_is_not_lost_to_a_deadline() {
     let fetcher = impatient().build(Script::new());
     let late = timeout(SHORT, fetcher.fetch("decoded until nobody waits")).await;
     assert_eq!(late.expect("late but done is done").unwrap(), "decoded until nobody waits at 1");
 }
 
+#[anyscope::test]
 async fn a_panic_of_the_transport_goes_on_in_the_caller() {
     let script = Script::new();
     let fetcher = impatient().limit(1).build(script.clone());

@@ -31,6 +31,12 @@ async extern "C" fn foreign() {}
 async fn a_test_already() {}
 
 #[anyscope::test]
+#[should_panic]
+async fn that_panics_and_returns() -> Result<(), String> {
+    Ok(())
+}
+
+#[anyscope::test]
 struct NotAFunction;
 
 trait Service {

@@ -1,8 +1,9 @@
 //! The attributes below `#[anyscope::test]`: which of them belong to the function, and which to the tests made of it.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, Meta, Result, Token};
 
 /// Where the attributes of a test go.
@@ -13,7 +14,8 @@ pub(crate) struct Placed {
     pub(crate) on_function: Vec<TokenStream>,
     pub(crate) on_module: Vec<TokenStream>,
     pub(crate) on_tests: Vec<TokenStream>,
-    pub(crate) should_panic: bool,
+    /// Where it says so.
+    pub(crate) should_panic: Option<Span>,
 }
 
 pub(crate) fn place(attributes: &[Attribute]) -> Result<Placed> {
@@ -36,7 +38,9 @@ fn place_one(meta: &Meta, written: &dyn Fn(TokenStream) -> TokenStream, placed: 
             place_one(&meta, &|meta| written(quote!(cfg_attr(#condition, #meta))), placed)?;
         }
     } else if is("should_panic") || is("ignore") {
-        placed.should_panic |= is("should_panic");
+        if is("should_panic") {
+            placed.should_panic = Some(path.span());
+        }
         placed.on_tests.push(written(quote!(#meta)));
     } else if is("cfg") {
         placed.conditions.push(written(quote!(#meta)));

@@ -3,7 +3,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Result, ReturnType, Safety, Signature, Token, Visibility, token};
+use syn::{Attribute, Error, Result, ReturnType, Safety, Signature, Token, Type, Visibility, token};
 
 /// An `async fn`, whose body is left as it is: what is wrong in it, the compiler tells better.
 pub(crate) struct Function {
@@ -76,7 +76,10 @@ impl Function {
     }
 
     pub(crate) fn returns_something(&self) -> bool {
-        matches!(self.signature.output, ReturnType::Type(..))
+        match &self.signature.output {
+            ReturnType::Default => false,
+            ReturnType::Type(_, returned) => !matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty()),
+        }
     }
 
     /// What is left of a `main` whose attribute can't be expanded: the body is still checked, and `main` is there, so

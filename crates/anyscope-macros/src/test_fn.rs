@@ -40,8 +40,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream, enabled: Enabled
         Ok(function) => function,
         Err(error) => return [item, error.into_compile_error()].into_iter().collect(),
     };
-    let read = function.check("a test").and_then(|()| Ok((attributes::place(&function.attributes)?, read(arguments)?)));
-    let (placed, asked) = match read {
+    let (placed, asked) = match read_all(&function, arguments) {
         Ok(read) => read,
         Err(error) => return [function.remains_of_test(), error.into_compile_error()].into_iter().collect(),
     };
@@ -100,7 +99,7 @@ impl Test {
             quote_spanned!(span=> -> impl ::std::process::Termination)
         });
         let (returned, body) = match runtime {
-            Runtime::Sim => (None, self.simulated(&future, placed.should_panic, returned.is_some())),
+            Runtime::Sim => (None, self.simulated(&future, placed.should_panic.is_some(), returned.is_some())),
             _ => {
                 let value = runtime.value(anyscope);
                 (returned, quote!(#anyscope::run(#value, #future)))
@@ -143,18 +142,22 @@ impl Test {
             None => quote!(::core::option::Option::None),
         };
         let program = if returns_something {
-            quote! {
-                || async {
-                    #[allow(unused_imports)]
-                    use #anyscope::__macros::AssertSuccess as _;
-                    #anyscope::__macros::Returned(#future.await).assert_success()
-                }
-            }
+            quote!(|| async { #anyscope::__macros::Returned::new(#future.await).assert_success() })
         } else {
             quote!(|| #future)
         };
         let simulate = if should_panic { quote!(simulate_until_a_panic) } else { quote!(simulate) };
         quote!(#anyscope::__macros::#simulate(#seeds, #program))
+    }
+}
+
+fn read_all(function: &Function, arguments: TokenStream) -> Result<(Placed, Asked)> {
+    function.check("a test")?;
+    let placed = attributes::place(&function.attributes)?;
+    match placed.should_panic {
+        // As std has it, which would tell it of a function that nobody wrote.
+        Some(span) if function.returns_something() => Err(Error::new(span, "a test that has to panic returns nothing")),
+        _ => Ok((placed, read(arguments)?)),
     }
 }
 

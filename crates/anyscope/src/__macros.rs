@@ -1,7 +1,7 @@
 //! What `#[anyscope::test]` expands to, as far as it isn't in the expansion itself.
 
 #[cfg(feature = "sim")]
-pub use simulated::{AssertSuccess, Returned, simulate, simulate_until_a_panic};
+pub use simulated::{Returned, simulate, simulate_until_a_panic};
 
 #[cfg(feature = "sim")]
 mod simulated {
@@ -10,7 +10,7 @@ mod simulated {
     use std::env;
     use std::fmt::Debug;
     use std::future::Future;
-    use std::ops::Range;
+    use std::ops::{Deref, DerefMut, Range};
     use std::process::{ExitCode, Termination};
 
     /// The seeds of a test that says nothing of them.
@@ -35,37 +35,52 @@ mod simulated {
         }
     }
 
-    /// What a test returned. An error panics, inside of the run, so that it is told with the seed and that of one seed
-    /// isn't lost in those of others.
-    pub struct Returned<T>(pub T);
+    /// What a test returned. An error panics, inside of the run, so that it is told with its seed.
+    ///
+    /// The expansion doesn't know the type. Of the two methods of one name, a `Result` has its own, which says what the error
+    /// is, where std would print it for each run in the search for a short one; for anything else, it is the one behind the
+    /// `Deref`.
+    pub struct Returned<T>(Other<T>);
+
+    pub struct Other<T>(Option<T>);
+
+    impl<T> Returned<T> {
+        pub fn new(value: T) -> Self {
+            Self(Other(Some(value)))
+        }
+    }
 
     impl<T: Termination, E: Debug> Returned<Result<T, E>> {
-        /// Goes before the one of the trait, which would print an error for each run in the search for a short one.
         #[track_caller]
-        pub fn assert_success(self) {
-            match self.0 {
-                Ok(value) => Returned(value).assert_success_of_any(),
-                Err(error) => panic!("the test returned an error: {error:?}"),
+        pub fn assert_success(&mut self) {
+            match self.0.0.take() {
+                Some(Err(error)) => panic!("the test returned an error: {error:?}"),
+                Some(Ok(value)) => Other(Some(value)).assert_success(),
+                None => {}
             }
         }
     }
 
-    impl<T: Termination> Returned<T> {
+    impl<T: Termination> Other<T> {
         #[track_caller]
-        fn assert_success_of_any(self) {
-            assert!(self.0.report() == ExitCode::SUCCESS, "the test returned an exit code that means a failure");
+        pub fn assert_success(&mut self) {
+            if let Some(value) = self.0.take() {
+                assert!(value.report() == ExitCode::SUCCESS, "the test returned an exit code that means a failure");
+            }
         }
     }
 
-    /// For what isn't a `Result`.
-    pub trait AssertSuccess {
-        fn assert_success(self);
+    impl<T> Deref for Returned<T> {
+        type Target = Other<T>;
+
+        fn deref(&self) -> &Other<T> {
+            &self.0
+        }
     }
 
-    impl<T: Termination> AssertSuccess for Returned<T> {
-        #[track_caller]
-        fn assert_success(self) {
-            self.assert_success_of_any();
+    impl<T> DerefMut for Returned<T> {
+        fn deref_mut(&mut self) -> &mut Other<T> {
+            &mut self.0
         }
     }
 }

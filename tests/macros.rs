@@ -288,7 +288,7 @@ mod seeds {
 
 mod timeouts {
     use super::*;
-    use anyscope::{now, remaining, sleep};
+    use anyscope::{is_cancelled, now, remaining, sleep, unblock};
     use std::future::pending;
     use std::time::Duration;
 
@@ -296,6 +296,19 @@ mod timeouts {
     #[should_panic(expected = "the test `what_hangs_fails` took longer than 20ms")]
     async fn what_hangs_fails() {
         pending::<()>().await;
+    }
+
+    /// The closure ends when the time is over, and its value is kept: to `timeout`, this has ended well. On the simulator
+    /// it would end in that very instant, and so not too late.
+    #[anyscope::test(timeout = "20ms", except(sim))]
+    #[should_panic(expected = "the test `what_ends_too_late_fails` took longer than 20ms")]
+    async fn what_ends_too_late_fails() {
+        let job = unblock(|| {
+            while !is_cancelled() {
+                std::thread::yield_now();
+            }
+        });
+        job.await;
     }
 
     #[anyscope::test(timeout = "1m 30s")]

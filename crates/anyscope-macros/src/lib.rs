@@ -88,8 +88,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # Options
 ///
 /// - `runtimes(tokio, smol)`: on these and no others. One whose feature isn't enabled is an error, and isn't left out: a test
-///   that doesn't run can't fail. For a package whose own features choose, there is
-///   `#[cfg_attr(feature = "smol", anyscope::test(runtimes(smol)))]`.
+///   that doesn't run can't fail. Where a package's own features choose, `#[cfg(feature = "smol")]` leaves out the test.
 /// - `except(sim)`: on all that are compiled in, but these; for what needs a real clock or a thread of its own, say. At most
 ///   one of `runtimes` and `except`.
 /// - `seeds = 100`: on the simulator, with so many seeds, from 0 on. Without it there is one, or as many as the variable
@@ -99,10 +98,10 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `seed = 7`: on the simulator, with this one.
 /// - `timeout = "5s"`: the test fails where it takes longer: in `ms`, `s`, `m`, `h`, or several of them, as in `"1m 30s"`. On
 ///   the simulator it is virtual time, for each seed. It is an `anyscope::timeout` around the function: inside,
-///   `anyscope::remaining` tells of it, and what the function started is ended with it. It strikes
-///   between two polls, so it can't end a poll that doesn't return: a loop without an `await`, a thread that waits for a lock
-///   of std's. Nor does it end a blocking closure that runs, or a `shield` before its budget is spent: both are waited for. For
-///   these there are the limits of the runner of tests.
+///   `anyscope::remaining` tells of it, and what the function started is ended with it. It strikes between two polls, so it
+///   doesn't end a poll that goes on, a blocking closure that runs, or a `shield` before its budget is spent. These are
+///   waited for, and the test fails afterwards. One that never ends (a loop without an `await`, a lock of std's that nobody
+///   gives back) is left to the limits of the runner of tests.
 /// - `crate = ".."`: the path of `anyscope`, where it has another name.
 ///
 /// `seeds` and `seed` need the feature `sim`, and say nothing about the other runtimes.

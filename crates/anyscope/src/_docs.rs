@@ -24,12 +24,12 @@ pub mod performance {}
 #[doc = include_str!("../docs/reliability.md")]
 pub mod reliability {}
 // Its tests are on the simulator.
-#[cfg(any(not(doctest), feature = "sim"))]
+#[cfg(any(not(doctest), all(feature = "macros", feature = "sim")))]
 #[doc = include_str!("../docs/simulator.md")]
 pub mod simulator {}
 #[doc = include_str!("../docs/sync.md")]
 pub mod sync {}
 
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "macros", feature = "tokio", feature = "sim"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -48,6 +48,9 @@
 //! application that is on tokio, smol or async-std already just calls the functions. A library depends on this crate
 //! without features; features only make runtimes available, and exclude nothing.
 //!
+//! As attributes: `#[anyscope::main]` runs a program on a runtime, and `#[anyscope::test]` makes of one function a test for
+//! each runtime that is compiled in.
+//!
 //! # What it doesn't do
 //!
 //! Children that borrow, run in parallel and don't block, all at once, can't be had soundly. Nothing waits inside a

@@ -54,7 +54,6 @@ async fn says_where_it_runs() {
 fn each_test_runs_on_the_runtime_that_it_is_named_after() {
     for (test, runtime) in RUNTIMES {
         let said = passes(&format!("says_where_it_runs::{test}"));
-        assert_eq!(said.matches("on ").count(), 1 + said.matches("panicked on ").count(), "{said}");
         assert!(said.contains(&format!("on {runtime}.")), "{said}");
     }
 }

@@ -36,8 +36,9 @@ use runtime::Enabled;
 ///
 ///   A hyphen does for an underscore. Without this option it is the one runtime that is compiled in; with `tokio`, the
 ///   multi-threaded one. Where there are more, that is an error, and none of them is chosen: features are united over
-///   everything that is built together, so another package may enable one more, and a program isn't to change its runtime
-///   without a word. A program that is built with others names its runtime. The simulator is chosen by its name alone.
+///   everything that is built together, so another package or a dev-dependency may enable one more, and a program isn't to
+///   change its runtime without a word. A program that is built with others names its runtime. The simulator is chosen by
+///   its name alone.
 /// - `crate = ".."`: the path of `anyscope`, where it has another name.
 ///
 /// # Panics

@@ -6,6 +6,7 @@ pub mod adapter {}
 pub mod architecture {}
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+#[cfg(any(not(doctest), all(feature = "macros", feature = "tokio")))]
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}
 #[doc = include_str!("../docs/glossary.md")]

@@ -2,6 +2,10 @@
 
 #[doc = include_str!("../docs/adapter.md")]
 pub mod adapter {}
+// Its applications are on tokio, and on smol.
+#[cfg(any(not(doctest), all(feature = "tokio", feature = "smol")))]
+#[doc = include_str!("../docs/adoption.md")]
+pub mod adoption {}
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
 #[doc = include_str!("../docs/design.md")]

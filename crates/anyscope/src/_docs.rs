@@ -24,6 +24,22 @@ pub mod laws {}
 ))]
 #[doc = include_str!("../docs/library.md")]
 pub mod library {}
+#[doc = include_str!("../docs/migration.md")]
+pub mod migration {
+    // Their programs are on the runtimes that they are about.
+    #[cfg(any(not(doctest), feature = "tokio"))]
+    #[doc = include_str!("../docs/migration/anyio.md")]
+    pub mod anyio {}
+    #[cfg(any(not(doctest), all(feature = "async-std", feature = "smol")))]
+    #[doc = include_str!("../docs/migration/async-std.md")]
+    pub mod async_std {}
+    #[cfg(any(not(doctest), feature = "tokio"))]
+    #[doc = include_str!("../docs/migration/futures.md")]
+    pub mod futures {}
+    #[cfg(any(not(doctest), feature = "tokio"))]
+    #[doc = include_str!("../docs/migration/tokio.md")]
+    pub mod tokio {}
+}
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 #[doc = include_str!("../docs/reliability.md")]

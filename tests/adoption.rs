@@ -8,8 +8,9 @@
 
 use anyscope::sync::Event;
 use anyscope::{
-    CancelToken, Current, Outcome, Portal, Semaphore, Task, TaskLocal, channel, drained, gather, is_cancelled, race,
-    remaining, scope, shield, sleep, task_group, timeout, try_gather, try_task_group, unblock, with_cleanup, yield_now,
+    CancelToken, Current, GroupHandle, Outcome, Portal, Semaphore, Task, TaskLocal, channel, drained, gather,
+    is_cancelled, race, remaining, scope, shield, sleep, task_group, timeout, try_gather, try_task_group, unblock,
+    with_cleanup, yield_now,
 };
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
@@ -250,6 +251,7 @@ on_every_runtime! {
     a_plain_thread_reaches_a_group_by_its_portal,
     a_group_that_is_carried_to_another_runtime,
     many_tasks_are_ended_at_once,
+    a_main_that_panics,
 }
 
 /// Counts the futures that are alive by what they hold.
@@ -1041,6 +1043,29 @@ fn many_tasks_are_ended_at_once<A: App>() {
     });
 }
 
+/// The unwinding drops the group in the main itself, and the runtime, where there is one to drop, those in its tasks.
+fn a_main_that_panics<A: App>() {
+    let census = Census::default();
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        A::main(async {
+            let begun = Count::new();
+            let (member, began) = (census.member(), begun.clone());
+            let mut group = pin!(task_group(async move |g| {
+                g.spawn(never_ends(member.clone(), began.clone()));
+                never_ends(member, began).await;
+            }));
+            tokio::select! {
+                biased;
+                () = &mut group => unreachable!("it never ends"),
+                () = begun.reached(2) => panic!("the application is wrong"),
+            }
+        });
+    }));
+    assert_eq!(said(&*ended.expect_err("it panics")), "the application is wrong");
+    A::main(drained());
+    assert_eq!(census.alive(), 0);
+}
+
 // What is about one runtime.
 
 /// A task of the application's with a group in it, which has a child behind a shield, an idle child, and one that spawned
@@ -1082,6 +1107,106 @@ fn a_runtime_that_is_dropped_ends_groups_and_shields() {
             thread::yield_now();
         }
     });
+}
+
+/// Hundreds of groups, all of whose children are at work, and whose destructors spawn: into their group, and by the
+/// runtime's own spawn.
+#[test]
+fn a_runtime_that_is_dropped_in_full_swing() {
+    struct Spawns {
+        group: GroupHandle,
+        runtime: tokio::runtime::Handle,
+        _member: Arc<()>,
+        late: Arc<()>,
+    }
+
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let (first, second) = (self.late.clone(), self.late.clone());
+            let _ = self.group.spawn(async move { drop(first) });
+            drop(self.runtime.spawn(async move { drop(second) }));
+        }
+    }
+
+    each_shutdown(|runtime, shut_down| {
+        let (census, begun) = (Census::default(), Count::new());
+        let tasks: Vec<_> = (0..50)
+            .map(|_| {
+                let (census, begun, handle) = (census.clone(), begun.clone(), runtime.handle().clone());
+                runtime.spawn(task_group(async move |g| {
+                    for _ in 0..5 {
+                        let (group, runtime) = (g.handle(), handle.clone());
+                        let spawns = Spawns { group, runtime, _member: census.member(), late: census.member() };
+                        let begun = begun.clone();
+                        g.spawn(async move {
+                            let _spawns = spawns;
+                            begun.one();
+                            loop {
+                                yield_now().await;
+                            }
+                        });
+                    }
+                    pending::<()>().await;
+                }))
+            })
+            .collect();
+        runtime.block_on(begun.reached(250));
+        shut_down(runtime);
+        for task in tasks {
+            assert!(futures::executor::block_on(task).is_err_and(|error| error.is_cancelled()));
+        }
+        futures::executor::block_on(drained());
+        while census.alive() > 0 {
+            thread::yield_now();
+        }
+    });
+}
+
+/// A task of one runtime waits for a child on another, which goes away.
+#[test]
+fn a_task_waits_for_a_child_of_a_runtime_that_goes() {
+    each_shutdown(|runtime, shut_down| {
+        let here = tokio_runtime(2);
+        let (told, child) = futures::channel::oneshot::channel();
+        let begun = Count::new();
+        let began = begun.clone();
+        runtime.spawn(task_group(async move |g| {
+            assert!(told.send(g.spawn(never_ends(Arc::new(()), began))).is_ok());
+            pending::<()>().await;
+        }));
+        runtime.block_on(begun.reached(1));
+        let child = futures::executor::block_on(child).expect("it was sent");
+        let waiting = here.spawn(child.outcome());
+        shut_down(runtime);
+        let outcome = here.block_on(waiting).expect("it ends well");
+        // Whichever went first: the runtime under the child, or the task that owned the group.
+        assert!(matches!(outcome, Outcome::RuntimeGone | Outcome::Cancelled(_)), "{outcome:?}");
+    });
+}
+
+/// A runtime with one thread goes on only while somebody blocks on it. A group may span several such times.
+#[test]
+fn a_group_that_spans_two_block_ons() {
+    for threads in [1, 2] {
+        let runtime = tokio_runtime(threads);
+        let (begun, release) = (Count::new(), Arc::new(Event::new()));
+        let (began, released) = (begun.clone(), release.clone());
+        let mut group = Box::pin(task_group(async move |g| {
+            let child = g.spawn(async move {
+                began.one();
+                released.wait().await;
+                sleep(Duration::from_millis(1)).await;
+                Current::get().name()
+            });
+            child.await
+        }));
+        runtime.block_on(async {
+            assert!(polled(&mut group).await.is_pending());
+            begun.reached(1).await;
+        });
+        release.set();
+        assert!(runtime.block_on(group).starts_with("tokio"));
+    }
 }
 
 /// What its `block_on` polls belongs to the caller, and lives on; children on a runtime that is gone tell so.
@@ -1327,6 +1452,31 @@ fn a_plain_thread_that_enters_tokio() {
     // A closure of `spawn_blocking` has entered it already.
     let job = runtime.spawn_blocking(move || futures::executor::block_on(group()));
     assert_eq!(runtime.block_on(job).expect("it ends well"), "tokio");
+}
+
+/// Tests of an application that stop tokio's clock go on doing so: an hour is over at once, and a closure that runs holds
+/// the time.
+#[test]
+fn a_clock_of_tokios_that_is_paused() {
+    tokio_runtime(1).block_on(async {
+        tokio::time::pause();
+        let (theirs, ours) = (tokio::time::Instant::now(), anyscope::now());
+        let slept = task_group(async |g| {
+            let ours = g.spawn(sleep(HOUR));
+            let theirs = g.spawn(tokio::time::sleep(HOUR));
+            let cut = g.spawn(timeout(2 * HOUR, pending::<()>()));
+            (ours.await, theirs.await, cut.await.is_err())
+        });
+        assert_eq!(slept.await, ((), (), true));
+        assert_eq!(timeout(HOUR, unblock(|| 1)).await, Ok(1));
+        let stragglers = task_group(async |g| {
+            g.spawn(pending::<()>());
+            g.shutdown(HOUR).await
+        });
+        assert_eq!(stragglers.await.len(), 1);
+        assert!(theirs.elapsed() >= 3 * HOUR && theirs.elapsed() < 4 * HOUR);
+        assert!(anyscope::now() - ours >= 3 * HOUR);
+    });
 }
 
 /// A task-local of tokio's is its task's: it isn't there in children, and a `TaskLocal` is.

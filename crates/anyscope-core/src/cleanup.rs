@@ -7,7 +7,7 @@
 //! made for it.
 
 use crate::context;
-use crate::group::core::{GroupCore, Role, Surroundings};
+use crate::group::core::{GroupCore, Kind, Role, Surroundings};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};
@@ -206,7 +206,7 @@ impl Place {
         let (reserved, own) = match reserved {
             Some(reserved) => (Some(reserved), None),
             None => {
-                let own = GroupCore::new(runtime, Surroundings::default(), usize::MAX, None, location);
+                let own = GroupCore::new(Kind::Scope, runtime, Surroundings::default(), usize::MAX, None, location);
                 (own.reserve(Role::Late), Some(own))
             }
         };

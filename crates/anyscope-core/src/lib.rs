@@ -16,6 +16,7 @@ pub mod channel;
 mod cleanup;
 mod context;
 mod coop;
+pub mod detached;
 mod error;
 mod gather;
 mod group;

@@ -7,7 +7,8 @@ use std::panic::Location;
 
 /// Runs a future to its end on `runtime`, on the calling thread, and waits for everything that it started.
 ///
-/// What a dropped group had to leave running inside (a poll under way, a blocking job) has ended when this returns.
+/// What a dropped group had to leave running inside (a poll under way, a blocking job) has ended when this returns. What was
+/// [detached](crate::detached) is ended then.
 ///
 /// # Panics
 ///

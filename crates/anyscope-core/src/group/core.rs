@@ -36,6 +36,7 @@
 use super::drive::Driver;
 use super::finaliser::Finaliser;
 use super::orphan::Adopted;
+use super::owner::Owner;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context;
@@ -60,6 +61,7 @@ use std::time::Instant;
 
 /// The shared part of a group.
 pub(crate) struct GroupCore {
+    pub(crate) kind: Kind,
     runtime: DynRuntime,
     /// The nearest group around, which adopts what this one has to leave running.
     pub(crate) parent: Option<Arc<GroupCore>>,
@@ -78,11 +80,30 @@ pub(crate) struct GroupCore {
     limit: usize,
     max_drivers: usize,
     /// Where it was opened.
-    location: &'static Location<'static>,
+    pub(super) location: &'static Location<'static>,
     pub(crate) id: GroupId,
     /// Who is told what happens in it.
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(super) state: Mutex<State>,
+}
+
+/// Whose the members of a group are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The body's that opened it.
+    Scope,
+    /// The same, of the body of a `run`: there is nothing around it.
+    Run,
+    /// Nobody's: see `detached.rs`. Its parent is a run, or it is a stray.
+    Detached,
+}
+
+/// The group of what a run has detached.
+pub(super) enum Strangers {
+    None,
+    Some(Owner),
+    /// They have been ended, and there are to be no more.
+    Ended,
 }
 
 pub(super) struct State {
@@ -126,6 +147,7 @@ pub(super) struct State {
     consequences: Vec<(Payload, TaskRef)>,
     owner: Option<Waker>,
     adopter: Option<Adopted>,
+    pub(super) strangers: Strangers,
 }
 
 struct Entry {
@@ -353,6 +375,7 @@ impl Drop for Reserved {
 
 impl GroupCore {
     pub(crate) fn new(
+        kind: Kind,
         runtime: DynRuntime,
         around: Surroundings,
         limit: usize,
@@ -362,7 +385,9 @@ impl GroupCore {
         let Surroundings { group: parent, scope, deadline, locals, held } = around;
         let whole = Node::below(scope.as_ref());
         let children = Node::below(Some(&whole));
-        let max_drivers = runtime.parallelism().max(1);
+        // A stray has one member, or hardly more.
+        let is_stray = kind == Kind::Detached && parent.is_none();
+        let max_drivers = if is_stray { 1 } else { runtime.parallelism().max(1) };
         let observer = runtime.observer();
         let id = if observer.is_some() { GroupId::next() } else { GroupId::NONE };
         if let Some(observer) = &observer {
@@ -371,6 +396,7 @@ impl GroupCore {
             observer.observe(&Event::GroupOpened { group: id, parent, task, name, location });
         }
         Arc::new(Self {
+            kind,
             runtime,
             parent,
             whole,
@@ -412,12 +438,23 @@ impl GroupCore {
                 consequences: Vec::new(),
                 owner: None,
                 adopter: None,
+                strangers: Strangers::None,
             }),
         })
     }
 
     pub(crate) fn runtime(&self) -> &DynRuntime {
         &self.runtime
+    }
+
+    /// Whether it belongs to nobody, and neither does what is around it: there is no end that it could wait with.
+    pub(crate) fn is_stray(&self) -> bool {
+        self.kind == Kind::Detached && self.parent.is_none()
+    }
+
+    /// Whether it takes no more children.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().phase != Phase::Open
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -668,6 +705,10 @@ impl GroupCore {
         let mut is_consequence = thread::panicking();
         {
             let mut state = loop {
+                if group.kind == Kind::Detached {
+                    // Whoever has the handle is told; nobody else has to do with it.
+                    return guard::forget(payload);
+                }
                 let state = group.state.lock();
                 if matches!(state.phase, Phase::Open | Phase::Finalising) {
                     break state;
@@ -727,6 +768,10 @@ impl GroupCore {
 
     /// Waits for the members after the body has ended, and ends the group. Hands out the panics, in order.
     pub(super) fn poll_ended(self: &Arc<Self>, cx: &Context<'_>) -> Poll<Vec<(Payload, TaskRef)>> {
+        if self.kind == Kind::Run && self.state.lock().live() == 0 {
+            // What is left of them is counted here, and waited for below.
+            self.end_strangers();
+        }
         let waker = cx.waker().clone();
         let (poll, unused, ending, drivers) = {
             let mut state = self.state.lock();
@@ -941,7 +986,10 @@ impl GroupCore {
             let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.pop() };
             if let Some(work) = ready {
                 (Next::Run(work, Order::Poll), Some(kept))
-            } else if state.phase == Phase::Ended || (state.drivers == 1 && state.is_through_with_one()) {
+            } else if state.phase == Phase::Ended
+                || (state.drivers == 1 && state.is_through_with_one())
+                || (self.is_stray() && state.members.is_empty())
+            {
                 state.drivers -= 1;
                 (Next::Finish, Some(kept))
             } else {

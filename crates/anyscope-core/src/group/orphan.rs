@@ -33,7 +33,8 @@ impl GroupCore {
     pub(crate) fn adopt(self: &Arc<Self>) -> Adopted {
         let mut group = self;
         loop {
-            {
+            // Nobody waits for the end of a stray.
+            if !group.is_stray() {
                 let mut state = group.state.lock();
                 if state.phase != Phase::Ended {
                     state.adopted += 1;

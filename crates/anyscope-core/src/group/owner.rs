@@ -1,6 +1,6 @@
 //! The owner of a group: the future that polls the body, waits for the children, and, when it is dropped, destroys them.
 
-use super::core::{GroupCore, Members, Surroundings};
+use super::core::{GroupCore, Kind, Members, Strangers, Surroundings};
 use super::orphan::Adopted;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
@@ -56,15 +56,23 @@ impl Owner {
             locals: plan.locals.into_iter().fold(context::locals(), |around, local| Some(local(around))),
             held: context::held(),
         };
-        let group = GroupCore::new(runtime, around, plan.limit, plan.name.as_deref(), location);
+        let group = GroupCore::new(Kind::Scope, runtime, around, plan.limit, plan.name.as_deref(), location);
         Self { group, name: plan.name, location, root: false }
     }
 
     /// Opens the group of a `run`, which has nothing around it but what it blocks.
     pub(crate) fn root(runtime: DynRuntime, location: &'static Location<'static>) -> Self {
         let around = Surroundings { locals: context::locals(), held: context::held(), ..Surroundings::default() };
-        let group = GroupCore::new(runtime, around, usize::MAX, None, location);
+        let group = GroupCore::new(Kind::Run, runtime, around, usize::MAX, None, location);
         Self { group, name: None, location, root: true }
+    }
+
+    /// Opens the group of what a run has detached. Of what is around, it has the runtime, and who waits for what it leaves.
+    fn of_strangers(run: &Arc<GroupCore>, location: &'static Location<'static>) -> Self {
+        let around = Surroundings { group: Some(run.clone()), ..Surroundings::default() };
+        let group =
+            GroupCore::new(Kind::Detached, run.runtime().clone(), around, usize::MAX, Some("detached"), location);
+        Self { group, name: Some("detached".into()), location, root: false }
     }
 
     /// Runs the body and waits for the children. `None` where the body was stopped because a child failed.
@@ -186,8 +194,47 @@ impl Owner {
     }
 }
 
+impl GroupCore {
+    /// The group of what this run has detached. Where that has been ended, one that takes nothing.
+    pub(crate) fn strangers(self: &Arc<Self>, location: &'static Location<'static>) -> Arc<Self> {
+        if let Strangers::Some(owner) = &self.state.lock().strangers {
+            return owner.group.clone();
+        }
+        // Made without the lock, as it is told to an observer; of two, one is dropped again.
+        let owner = Owner::of_strangers(self, location);
+        let group = owner.group.clone();
+        let unused = {
+            let mut state = self.state.lock();
+            match &state.strangers {
+                Strangers::None => {
+                    state.strangers = Strangers::Some(owner);
+                    return group;
+                }
+                Strangers::Some(first) => (Some(first.group.clone()), owner),
+                Strangers::Ended => (None, owner),
+            }
+        };
+        let (first, unused) = unused;
+        drop(unused);
+        first.unwrap_or(group)
+    }
+
+    /// Destroys what this run has detached, as the drop of a group does.
+    pub(super) fn end_strangers(&self) {
+        let strangers = mem::replace(&mut self.state.lock().strangers, Strangers::Ended);
+        if let Strangers::Some(owner) = strangers {
+            let message = Some("the run that it was detached in has come to its end".into());
+            let reason = Reason::new(ReasonKind::Shutdown, message, self.location);
+            context::dropping(&reason, || drop(owner));
+        }
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
+        if self.group.kind == Kind::Run {
+            self.group.end_strangers();
+        }
         let Some(members) = self.group.abandon() else { return };
         let reason = context::drop_reason_or(self.location);
         // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken

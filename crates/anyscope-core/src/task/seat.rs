@@ -83,6 +83,12 @@ impl Birth {
         Self { node: Some(node), ..Self::child(group, task) }
     }
 
+    /// What belongs to nobody, and has nothing of what is around whoever spawns it.
+    pub(crate) fn detached(task: TaskRef) -> Self {
+        let TaskRef { id, name, location } = task;
+        Self { name, location, id, node: None, late: false, locals: None, held: None }
+    }
+
     /// What finishes for others: nothing from outside interrupts it.
     pub(crate) fn late(task: TaskRef, locals: Option<Arc<Binding>>) -> Self {
         let TaskRef { id, name, location } = task;

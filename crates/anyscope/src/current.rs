@@ -2,7 +2,6 @@
 
 use anyscope_core::observe::Observer;
 use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError, Sleep};
-use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -42,7 +41,7 @@ enum Kind {
 }
 
 /// The default, and the value that keeps it alive.
-static DEFAULT: OnceLock<(Current, Box<dyn Any + Send + Sync>)> = OnceLock::new();
+static DEFAULT: OnceLock<(Current, DynRuntime)> = OnceLock::new();
 
 /// Chooses the runtime for calls that have none around them. The first choice stays; returns whether this was it.
 ///
@@ -56,7 +55,13 @@ static DEFAULT: OnceLock<(Current, Box<dyn Any + Send + Sync>)> = OnceLock::new(
 /// ```
 pub fn set_default<R: Runtime>(runtime: R) -> bool {
     let current = Current::of(&runtime.clone().into_dyn());
-    DEFAULT.set((current, Box::new(runtime))).is_ok()
+    DEFAULT.set((current, DynRuntime::new(runtime))).is_ok()
+}
+
+/// What was chosen, to be run on: a runtime that only its owner can drive is here as its owner.
+#[cfg(feature = "compat-tokio")]
+pub(crate) fn chosen() -> Option<DynRuntime> {
+    DEFAULT.get().map(|(_, chosen)| chosen.clone())
 }
 
 impl Current {

@@ -51,6 +51,9 @@
 //! As attributes: `#[anyscope::main]` runs a program on a runtime, and `#[anyscope::test]` makes of one function a test for
 //! each runtime that is compiled in.
 //!
+//! An application that is written with tokio's API moves to another runtime by its `use` lines: feature `compat-tokio`
+//! adds `anyscope::compat::tokio`.
+//!
 //! # What it doesn't do
 //!
 //! Children that borrow, run in parallel and don't block, all at once, can't be had soundly. Nothing waits inside a
@@ -59,6 +62,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "compat-tokio")]
+pub mod compat;
 mod current;
 mod names;
 

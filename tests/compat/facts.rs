@@ -822,8 +822,9 @@ async fn the_inner_of_two_timeouts_tells() {
 
 async fn a_timeout_gives_its_future_back() {
     let mut limited = timeout(Duration::from_secs(3600), ready(1));
-    let _: &std::future::Ready<i32> = limited.get_ref();
-    let _: &mut std::future::Ready<i32> = limited.get_mut();
+    fn is<T>(_: T) {}
+    is::<&std::future::Ready<i32>>(limited.get_ref());
+    is::<&mut std::future::Ready<i32>>(limited.get_mut());
     assert_eq!(limited.into_inner().await, 1);
 }
 

@@ -1,6 +1,8 @@
 //! What `compat` keeps where tokio has nothing to compare: on a run of anyscope's, beside its scopes, and in an application
 //! that is on a runtime by itself.
 
+#![allow(clippy::async_yields_async, reason = "handles are carried out of what they are not to end with")]
+
 use anyscope::compat::tokio::{self, sync::oneshot};
 use anyscope::{Runtime, drained, run, shield, task_group};
 use std::future::pending;
@@ -426,6 +428,19 @@ fn a_task_of_the_applications_runtime_leaves_nothing_running() {
             tokio::task::yield_now().await;
         }
     });
+}
+
+#[tokio::main]
+async fn main_by_attribute(number: u32) -> u32 {
+    tokio::spawn(async move { number + 1 }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_attributes_are_tokios() -> Result<(), tokio::task::JoinError> {
+    // On a thread of its own: a `main` blocks the one that it is called on.
+    let main = tokio::task::spawn_blocking(|| std::thread::spawn(|| main_by_attribute(1)).join().unwrap());
+    assert_eq!(main.await?, 2);
+    Ok(())
 }
 
 #[test]

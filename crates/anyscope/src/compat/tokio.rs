@@ -45,6 +45,9 @@ pub use ::tokio::sync;
 pub use ::tokio::{join, pin, select, try_join};
 
 #[doc(inline)]
+pub use anyscope_macros::{compat_tokio_main as main, compat_tokio_test as test};
+
+#[doc(inline)]
 pub use crate::__compat_tokio_task_local as task_local;
 
 pub use self::task::spawn;

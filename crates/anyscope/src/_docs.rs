@@ -8,6 +8,10 @@ pub mod adapter {}
 pub mod adoption {}
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
+// It is about a feature.
+#[cfg(any(not(doctest), all(feature = "compat-tokio", feature = "smol")))]
+#[doc = include_str!("../docs/compat.md")]
+pub mod compat {}
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
 #[cfg(any(not(doctest), all(feature = "macros", feature = "tokio")))]

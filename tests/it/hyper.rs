@@ -31,7 +31,7 @@ fn a_group_waits_for_what_is_executed_in_it() {
         let is_done = Arc::new(AtomicBool::new(false));
         task_group(async |group| {
             let is_done = is_done.clone();
-            Executor::new(group.handle()).execute(async move {
+            Executor::in_group(group.handle()).execute(async move {
                 sleep(MS).await;
                 is_done.store(true, Ordering::Relaxed);
             });
@@ -47,7 +47,7 @@ fn what_is_executed_is_dropped_with_its_group() {
         let held = Arc::new(());
         let group = task_group(async |group| {
             let held = held.clone();
-            Executor::new(group.handle()).execute(async move {
+            Executor::in_group(group.handle()).execute(async move {
                 let _held = held;
                 pending::<()>().await;
             });
@@ -63,12 +63,35 @@ fn what_is_executed_is_dropped_with_its_group() {
 #[test]
 fn what_comes_after_the_group_is_dropped_at_once() {
     on_each(|| async {
-        let executor = task_group(async |group| Executor::new(group.handle())).await;
+        let executor = task_group(async |group| Executor::in_group(group.handle())).await;
         let held = Arc::new(());
         let other = held.clone();
         executor.execute(async move { drop(other) });
         assert_eq!(Arc::strong_count(&held), 1);
     });
+}
+
+#[test]
+fn without_a_group_it_is_nobodys_and_ends_with_the_run() {
+    let held = Arc::new(());
+    on_each(|| async {
+        let (is_done, held) = (Arc::new(AtomicBool::new(false)), held.clone());
+        let done = is_done.clone();
+        task_group(async |_| {
+            Executor::new().execute(async move {
+                let _held = held;
+                sleep(MS).await;
+                done.store(true, Ordering::Relaxed);
+                pending::<()>().await;
+            });
+        })
+        .await;
+        // The group didn't wait for it, and it goes on.
+        while !is_done.load(Ordering::Relaxed) {
+            sleep(MS).await;
+        }
+    });
+    assert_eq!(Arc::strong_count(&held), 1);
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! [`smol_hyper::rt::FuturesIo`](https://docs.rs/smol-hyper/0.1/smol_hyper/rt/struct.FuturesIo.html) of one of smol's or
 //! async-std's. The example `service` has all three behind one function.
 
-use crate::{GroupHandle, Sleep, now, sleep_until};
+use crate::{Current, GroupHandle, Sleep, now, sleep_until};
+use anyscope_core::detached;
 use hyper::rt;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -15,18 +16,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use sync_wrapper::SyncWrapper;
 
-/// Runs what hyper spawns as children of a group: the streams of an HTTP/2 connection, the connections of a client.
+/// Runs what hyper spawns: the streams of an HTTP/2 connection, the connections of a client.
 ///
-/// So a connection lives as long as the group that it was given to, and not longer: the group waits for it, and its
-/// cancellation ends it. Choose the group by who may use the connection. For a server that is the connection's own group;
-/// for a client with a pool the group around all that use the client, which drops the client when it is done: the
-/// connections end, and the group after them.
+/// [`in_group`](Self::in_group) makes them children of a group. So a connection lives as long as the group that it was given
+/// to, and not longer: the group waits for it, and its cancellation ends it. Choose the group by who may use the connection.
+/// For a server that is the connection's own group; for a client with a pool the group around all that use the client, which
+/// drops the client when it is done: the connections end, and the group after them. A panic in a service of one's own is one
+/// of a child, and cancels its siblings. What is handed over after the group has ended is dropped, as by an executor that
+/// was shut down.
 ///
-/// What is handed over after the group has ended is dropped, as by an executor that was shut down.
-///
-/// # Panics
-///
-/// What hyper spawns doesn't panic of itself; where a service does, the panic is one of a child, and cancels its siblings.
+/// [`new`](Self::new) asks for no group, as the executors of other crates: its tasks belong to nobody, nobody waits for
+/// them, and inside of [`run`](crate::run) they end with that at the latest.
 ///
 /// # Examples
 ///
@@ -36,20 +36,26 @@ use sync_wrapper::SyncWrapper;
 /// use hyper::rt::Executor as _;
 ///
 /// anyscope::run(anyscope::smol::Smol::new(), task_group(async |g| {
-///     let executor = Executor::new(g.handle());
+///     let executor = Executor::in_group(g.handle());
 ///     executor.execute(async { println!("a connection") });
 /// })); // returns when the connection has ended
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Executor {
-    group: GroupHandle,
+    group: Option<GroupHandle>,
 }
 
 impl Executor {
+    /// Makes an executor whose tasks belong to nobody. It may be made anywhere, and is used inside of a runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { group: None }
+    }
+
     /// Makes an executor whose tasks are children of `group`.
     #[must_use]
-    pub fn new(group: GroupHandle) -> Self {
-        Self { group }
+    pub fn in_group(group: GroupHandle) -> Self {
+        Self { group: Some(group) }
     }
 }
 
@@ -60,8 +66,11 @@ where
 {
     #[track_caller]
     fn execute(&self, future: F) {
-        // A group that has ended gives the future back. hyper has no place for it: here it is dropped.
-        drop(self.group.spawn(future));
+        match &self.group {
+            // A group that has ended gives the future back. hyper has no place for it: here it is dropped.
+            Some(group) => drop(group.spawn(future)),
+            None => drop(detached::spawn::<Current, _>(future)),
+        }
     }
 }
 

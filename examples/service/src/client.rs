@@ -30,7 +30,7 @@ pub(crate) struct Client {
 impl Client {
     /// Makes a client whose connections are children of `group`.
     pub(crate) fn new(which: Which, upstream: SocketAddr, group: GroupHandle) -> Self {
-        let pool = Pool::builder(Executor::new(group))
+        let pool = Pool::builder(Executor::in_group(group))
             .timer(Timer::new())
             .pool_timer(Timer::new())
             .pool_idle_timeout(Duration::from_secs(30))

@@ -42,7 +42,7 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        Executor::new(group.clone()).execute(connection);
+        Executor::in_group(group.clone()).execute(connection);
         Ok(Self { sender })
     }
 

@@ -1,6 +1,7 @@
 //! Tests across the crates, one module for each concept.
 
 mod auto_traits;
+mod detached;
 mod drops;
 mod faults;
 mod hyper;

@@ -8,6 +8,7 @@
 
 mod api;
 
+use anyscope::compat::tokio;
 use anyscope::sim::{CancelEverywhere, Points, Schedule, cancel_everywhere};
 use anyscope::sync::{Barrier, Condvar, Event, Mutex, OnceCell, RwLock};
 use anyscope::{
@@ -26,6 +27,10 @@ const LONG: Duration = Duration::from_secs(3600);
 
 static USER: TaskLocal<u32> = TaskLocal::new();
 
+tokio::task_local! {
+    static TOKIO_USER: u32;
+}
+
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A program for each item: its name, and what it does.
@@ -41,6 +46,53 @@ fn programs() -> Vec<Program> {
             let two = g.spawn(async { sleep(MOMENT).await; 2 });
             assert_eq!(one.await + two.await, 3);
         }),
+        // Where the runtime ends, what it ran is cancelled, and that is what the handles say.
+        "spawn, spawn_blocking, AbortOnDropHandle::detach" => async {
+            let one = tokio::spawn(async { yield_now().await; 1 });
+            let two = tokio::task::spawn_blocking(|| 2);
+            drop(tokio::AbortOnDropHandle::new(tokio::spawn(sleep(LONG))));
+            let three = tokio::AbortOnDropHandle::new(tokio::spawn(async { tokio::task::yield_now().await; 3 })).detach();
+            if let (Ok(one), Ok(two), Ok(three)) = (one.await, two.await, three.await) {
+                assert_eq!(one + two + three, 6);
+            }
+        },
+        "JoinSet::join_next, JoinSet::join_next_with_id, JoinSet::shutdown" => async {
+            let mut set: tokio::JoinSet<u32> =
+                (1..=3).map(|n| async move { tokio::time::sleep(MOMENT * n).await; n }).collect();
+            let (first, second) = (set.join_next().await, set.join_next_with_id().await);
+            if let (Some(Ok(first)), Some(Ok((_, second)))) = (first, second) {
+                assert_eq!(first + second, 3);
+            }
+            set.spawn(async { yield_now().await; 7 });
+            set.shutdown().await;
+            assert!(set.is_empty());
+        },
+        "TaskTracker::spawn, TaskTracker::spawn_blocking, TaskTracker::track_future, TaskTracker::wait" => async {
+            let tracker = tokio::TaskTracker::new();
+            let one = tracker.spawn(async { yield_now().await; 1 });
+            let two = tracker.spawn_blocking(|| 2);
+            tracker.track_future(tokio::time::sleep(MOMENT)).await;
+            tracker.close();
+            tracker.wait().await;
+            if let (Ok(one), Ok(two)) = (one.await, two.await) {
+                assert_eq!(one + two, 3);
+            }
+        },
+        "tokio's timers: Interval::tick, sleep_until, timeout, timeout_at" => async {
+            let mut ticks = tokio::time::interval(MOMENT);
+            ticks.tick().await;
+            let _ = tokio::time::timeout(MOMENT / 2, ticks.tick()).await;
+            let _ = tokio::time::timeout_at(tokio::time::Instant::now() + MOMENT, ticks.tick()).await;
+            tokio::time::sleep_until(tokio::time::Instant::now() + MOMENT).await;
+        },
+        "LocalKey::scope" => async {
+            let inside = async {
+                yield_now().await;
+                tokio::time::sleep(MOMENT).await;
+                TOKIO_USER.get()
+            };
+            assert_eq!(TOKIO_USER.scope(7, inside).await, 7);
+        },
         "task_group in task_group" => task_group(async |g| {
             g.spawn(task_group(async |g| {
                 g.spawn(sleep(MOMENT));

@@ -6,7 +6,7 @@ use anyscope::hyper::{Executor, Timer};
 use anyscope::sim::Sim;
 use anyscope::smol::Smol;
 use anyscope::tokio::Tokio;
-use anyscope::{Runtime, now, sleep, task_group, timeout, yield_now};
+use anyscope::{Runtime, now, sleep, task_group, timeout};
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,17 +44,18 @@ fn a_group_waits_for_what_is_executed_in_it() {
 #[test]
 fn what_is_executed_is_dropped_with_its_group() {
     on_each(|| async {
-        let held = Arc::new(());
+        let (held, is_polled) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
         let group = task_group(async |group| {
-            let held = held.clone();
+            let (held, polled) = (held.clone(), is_polled.clone());
             Executor::in_group(group.handle()).execute(async move {
                 let _held = held;
+                polled.store(true, Ordering::Relaxed);
                 pending::<()>().await;
             });
-            yield_now().await;
             pending::<()>().await;
         });
-        timeout(MS, group).await.expect_err("it never ends");
+        timeout(20 * MS, group).await.expect_err("it never ends");
+        assert!(is_polled.load(Ordering::Relaxed));
         anyscope::drained().await;
         assert_eq!(Arc::strong_count(&held), 1);
     });
@@ -114,6 +115,11 @@ fn timers_are_never_early_and_can_be_reset() {
         hour.await;
         assert!(now() >= soon);
     });
+}
+
+#[test]
+fn the_time_can_be_asked_for_on_a_plain_thread() {
+    let _now = Timer::new().now();
 }
 
 #[test]

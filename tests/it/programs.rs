@@ -50,3 +50,24 @@ fn inside_of_a_smol_task() {
 fn inside_of_an_async_std_task() {
     async_std::task::block_on(async_std::task::spawn(anyscope_tests::all()));
 }
+
+/// A program of 200 KB, on the 2 MiB that a thread has. Moved from frame to frame of a debug build, it overflowed.
+#[test]
+fn a_big_program_fits_on_a_small_stack() {
+    fn on(runtime: impl anyscope::Runtime) {
+        let small = std::thread::Builder::new().stack_size(2 << 20);
+        let program = || async {
+            let mut big = [0_u8; 200 << 10];
+            anyscope::yield_now().await;
+            big[100] = 1;
+            big.iter().map(|byte| u32::from(*byte)).sum::<u32>()
+        };
+        let ran = small.spawn(move || anyscope::run(runtime, program())).unwrap();
+        assert_eq!(ran.join().unwrap(), 1);
+    }
+    on(Tokio::new());
+    on(Tokio::current_thread());
+    on(Smol::new());
+    on(AsyncStd::new());
+    on(anyscope::sim::Sim::new());
+}

@@ -323,3 +323,6 @@ impl<T, R> fmt::Debug for Unblock<T, R> {
         f.debug_struct("Unblock").field("started", &self.closure.is_none()).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

@@ -23,13 +23,14 @@ use std::panic::Location;
 #[track_caller]
 pub fn run<R: Runtime, F: Future>(runtime: R, future: F) -> F::Output {
     let location = Location::caller();
-    // On the heap: async-std hands it through a dozen frames that each have room for it twice, and a program of 10 KB
-    // would overflow the 2 MiB of a spawned thread in a debug build.
-    runtime.block_on(Box::pin(async {
+    // On the heap, before anything moves it: what a runtime's `block_on` is handed goes through its own frames, and a debug
+    // build has room for it in each, so that a program of 30 KB overflowed the 2 MiB of a spawned thread on async-std.
+    let future = Box::pin(future);
+    runtime.block_on(async {
         let owner = Owner::root(runtime.clone().into_dyn(), location);
         match owner.run(future).await {
             Some(output) => output,
             None => unreachable!("a run was stopped without a panic"),
         }
-    }))
+    })
 }

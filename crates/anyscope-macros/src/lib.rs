@@ -79,6 +79,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// everything on smol. A library depends on `anyscope` without these features, and enables them below
 /// `[dev-dependencies]`.
 ///
+/// That module has the test's name. So a test can't have the name of a module or a type beside it: `async fn parser()` next
+/// to `mod parser` is an error (E0428), and a `parser` that comes by `use super::*` is hidden.
+///
 /// A test has ended when its function has, and everything that it started: see `anyscope::run`. On the simulator it fails
 /// as well where everybody waits for ever, and where it leaves a task or a permit behind.
 ///
@@ -95,7 +98,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// - `seeds = 100`: on the simulator, with so many seeds, from 0 on. Without it there is one, or as many as the variable
 ///   `ANYSCOPE_SEEDS` says. The first seed that fails is named, and so is a short form of its order:
 ///   with the line `ANYSCOPE_REPLAY=".."` that is printed, the test runs that order once more. A test that is
-///   `#[should_panic]` passes with the first seed that panics.
+///   `#[should_panic]` passes with the first seed that panics, and reads neither `ANYSCOPE_SEEDS` nor `ANYSCOPE_REPLAY`.
 /// - `seed = 7`: on the simulator, with this one.
 /// - `timeout = "5s"`: the test fails where it takes longer: in `ms`, `s`, `m`, `h`, or several of them, as in `"1m 30s"`. On
 ///   the simulator it is virtual time, for each seed. It is an `anyscope::timeout` around the function: inside,

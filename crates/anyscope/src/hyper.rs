@@ -6,7 +6,7 @@
 //! [`smol_hyper::rt::FuturesIo`](https://docs.rs/smol-hyper/0.1/smol_hyper/rt/struct.FuturesIo.html) of one of smol's or
 //! async-std's. The example `service` has all three behind one function.
 
-use crate::{Current, GroupHandle, Sleep, now, sleep_until};
+use crate::{Current, GroupHandle, Runtime, Sleep, sleep_until};
 use anyscope_core::detached;
 use hyper::rt;
 use pin_project_lite::pin_project;
@@ -23,7 +23,8 @@ use sync_wrapper::SyncWrapper;
 /// For a server that is the connection's own group; for a client with a pool the group around all that use the client, which
 /// drops the client when it is done: the connections end, and the group after them. A panic in a service of one's own is one
 /// of a child, and cancels its siblings. What is handed over after the group has ended is dropped, as by an executor that
-/// was shut down.
+/// was shut down. A group with a limit is no place for connections: one over the limit would wait for its turn, and who
+/// asks over it for the connection.
 ///
 /// [`new`](Self::new) asks for no group, as the executors of other crates: its tasks belong to nobody, nobody waits for
 /// them, and inside of [`run`](crate::run) they end with that at the latest.
@@ -76,7 +77,8 @@ where
 
 /// Timers of the runtime around, for hyper's timeouts.
 ///
-/// On the simulator they go by its virtual clock.
+/// On the simulator they go by its virtual clock. Outside of any runtime the time is the system's, and a timer panics when it
+/// is awaited.
 ///
 /// # Examples
 ///
@@ -109,7 +111,8 @@ impl rt::Timer for Timer {
     }
 
     fn now(&self) -> Instant {
-        now()
+        // hyper-util asks in destructors, which may run anywhere.
+        Current::try_current().map_or_else(|_| Instant::now(), |runtime| runtime.now())
     }
 
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {

@@ -32,11 +32,14 @@ pub struct Config {
     #[arg(long, default_value = "service.db")]
     pub database: PathBuf,
     /// How many connections the store has.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = at_least_one)]
     pub store: usize,
     /// How many requests are answered at a time; what comes on top is refused at once.
     #[arg(long, default_value_t = 256)]
     pub requests: usize,
+    /// How many jobs go on at a time; what comes on top is refused at once.
+    #[arg(long, default_value_t = 64)]
+    pub jobs: usize,
     /// How many sync handlers run at a time, at first.
     #[arg(long, default_value_t = 8)]
     pub threads: usize,
@@ -49,6 +52,10 @@ pub struct Config {
     /// How long what is under way has to end, after SIGTERM.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5s")]
     pub grace: Duration,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or_else(|| "a number, 1 or more".to_owned())
 }
 
 /// The service can be talked to.
@@ -76,7 +83,7 @@ pub struct Report {
 pub struct LeftOver {
     /// Connections, requests, streams and jobs that are alive.
     pub tasks: usize,
-    /// Permits of requests, and of the threads for sync handlers.
+    /// Permits of requests, of jobs, and of the threads for sync handlers.
     pub permits: usize,
     /// Connections of the store that are lent.
     pub lent: usize,
@@ -102,6 +109,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) client: Client,
     pub(crate) requests: Arc<Semaphore>,
+    pub(crate) jobs: Arc<Semaphore>,
     pub(crate) threads: Limiter,
     /// Where work goes on that outlives its response, and not the service.
     pub(crate) background: GroupHandle,
@@ -163,26 +171,32 @@ impl Drop for Alive {
 ///
 /// # Errors
 ///
-/// Where a port or the store can't be opened.
+/// Where a port or the store can't be opened, or `stop` is cancelled before they are.
 pub async fn serve(config: Config, stop: CancelToken, ready: impl FnOnce(Ready)) -> io::Result<Report> {
     let requests = Arc::new(Semaphore::new(config.requests));
+    let jobs = Arc::new(Semaphore::new(config.jobs));
     let threads = Limiter::new(config.threads);
     let counts = Arc::new(Counts::default());
     // The lifespan. What is in it is used by all that is inside, and ends after all of it.
     let (store, stragglers) = task_group(async |life| {
-        let store = Store::open(&config.database, config.store).await.map_err(io::Error::other)?;
+        let open = async {
+            let store = Store::open(&config.database, config.store).await.map_err(io::Error::other)?;
+            let next_job = AtomicU64::new(store.last_job().await.map_err(io::Error::other)? + 1);
+            let upstream = config.which.listen(config.upstream).await?;
+            io::Result::Ok((store, next_job, upstream, config.which.listen(config.listen).await?))
+        };
+        // Whoever doesn't want it any more needn't wait for a store that somebody else has locked.
+        let (store, next_job, upstream, listener) = stop.run(open).await.map_err(io::Error::other)??;
         let closing = store.clone();
         life.on_exit(async move { closing.close().await });
-        let upstream = config.which.listen(config.upstream).await?;
         let client = Client::new(config.which, upstream.address()?, life.handle());
         life.task("upstream").spawn_service(upstream::serve(upstream));
-        let listener = config.which.listen(config.listen).await?;
-        let next_job = AtomicU64::new(store.last_job().await.map_err(io::Error::other)? + 1);
         let stragglers = task_group(async |background| {
             let app = Arc::new(App {
                 store: store.clone(),
                 client,
                 requests: requests.clone(),
+                jobs: jobs.clone(),
                 threads: threads.clone(),
                 background: background.handle(),
                 timeout: config.timeout,
@@ -206,7 +220,8 @@ pub async fn serve(config: Config, stop: CancelToken, ready: impl FnOnce(Ready))
     .await?;
     let left = LeftOver {
         tasks: counts.connections.now() + counts.streams.now() + counts.jobs.now(),
-        permits: requests.statistics().borrowed + threads.statistics().borrowed,
+        permits: [&requests, &jobs].map(|semaphore| semaphore.statistics().borrowed).iter().sum::<usize>()
+            + threads.statistics().borrowed,
         lent: store.lent(),
     };
     Ok(Report { answered: request::count(&counts.answered), stragglers, left })

@@ -1,5 +1,6 @@
 //! What is sent back, and what is given back once it was sent or nobody wants it any more.
 
+use crate::app::Alive;
 use anyscope::PermitArc;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
@@ -15,18 +16,26 @@ use std::task::{Context, Poll};
 pub(crate) struct Reply {
     body: Either<Full<Bytes>, Channel<Bytes>>,
     permit: Option<PermitArc>,
+    /// It counts as under way until then.
+    request: Option<Alive>,
     _guard: Option<Box<dyn Send>>,
 }
 
 impl Reply {
     pub(crate) fn whole(body: impl Into<Bytes>) -> Self {
-        Self { body: Either::Left(Full::new(body.into())), permit: None, _guard: None }
+        Self { body: Either::Left(Full::new(body.into())), permit: None, request: None, _guard: None }
     }
 
     /// A body that is written meanwhile, by whoever has the other end; `guard` is dropped with it.
     pub(crate) fn stream(guard: impl Send + 'static) -> (Sender<Bytes>, Self) {
         let (sender, channel) = Channel::new(1);
-        (sender, Self { body: Either::Right(channel), permit: None, _guard: Some(Box::new(guard)) })
+        (sender, Self { body: Either::Right(channel), permit: None, request: None, _guard: Some(Box::new(guard)) })
+    }
+
+    /// Keeps the request under way until the body has gone.
+    pub(crate) fn of(mut self, request: Alive) -> Self {
+        self.request = Some(request);
+        self
     }
 
     /// Keeps the request's permit until the body has gone.

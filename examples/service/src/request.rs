@@ -31,7 +31,7 @@ pub(crate) async fn answer(
         Some(permit)
     } else {
         add(&app.counts.refused);
-        return Ok(busy());
+        return Ok(busy("too many requests"));
     };
     let answer = answer_in_time(&app, connection, request).await;
     add(&app.counts.answered);
@@ -96,8 +96,8 @@ fn time_limit(app: &App, request: &Request<Incoming>) -> Result<Duration, Proble
 }
 
 /// The answer to what is over the limit.
-fn busy() -> Response<Reply> {
-    let mut answer: Response<Reply> = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests").into();
+pub(crate) fn busy(what: &str) -> Response<Reply> {
+    let mut answer: Response<Reply> = Problem::new(StatusCode::SERVICE_UNAVAILABLE, what).into();
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }

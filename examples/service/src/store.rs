@@ -33,10 +33,17 @@ impl Drop for Lease {
 }
 
 impl Store {
-    /// Opens `path`, or makes it.
+    /// Opens `path`, or makes it. Jobs that an earlier service never told the end of are noted as lost: it was killed.
     pub(crate) async fn open(path: &Path, connections: usize) -> Result<Arc<Self>> {
         let path = path.to_owned();
-        let idle = unblock(move || (0..connections).map(|_| connect(&path)).collect::<Result<Vec<_>>>()).await?;
+        let idle = unblock(move || -> Result<_> {
+            let idle = (0..connections).map(|_| connect(&path)).collect::<Result<Vec<_>>>()?;
+            if let Some(connection) = idle.first() {
+                connection.execute("update jobs set state = 'lost' where state = 'accepted'", [])?;
+            }
+            Ok(idle)
+        })
+        .await?;
         Ok(Arc::new(Self {
             free: Arc::new(Semaphore::new(connections)),
             idle: Mutex::new(idle),

@@ -34,6 +34,8 @@ macro_rules! on_each_runtime {
 }
 
 on_each_runtime! {
+    over_the_limit_of_jobs_is_refused_at_once
+    a_stop_before_it_serves_ends_it
     every_route_answers
     a_request_has_the_time_that_its_header_says
     the_deadline_goes_along_to_the_upstream
@@ -109,7 +111,7 @@ fn the_deadline_goes_along_to_the_upstream(which: Which) {
 
 fn a_fan_out_is_in_order_and_answers_in_part(which: Which) {
     let service = Service::start(which, &[]);
-    let (status, answer) = service.get_json("/fan-out?each=50&limit=3&faults=1");
+    let (status, answer) = service.get_json("/fan-out?each=2000&limit=8&faults=1");
     assert_eq!((status, answer["missing"].as_u64()), (200, Some(3)));
     let parts = answer["parts"].as_array().expect("parts");
     assert_eq!(parts.len(), 8);
@@ -155,6 +157,27 @@ fn over_the_limit_is_refused_at_once(which: Which) {
     service.stop();
 }
 
+fn over_the_limit_of_jobs_is_refused_at_once(which: Which) {
+    let service = Service::start(which, &["--jobs=1"]);
+    assert_eq!(service.ask(&format!("POST /jobs?steps={NEVER}&every=5"), "", "").0, 202);
+    assert_eq!(service.ask("POST /jobs?steps=1&every=1", "", "").0, 503);
+    assert_eq!(service.state()["jobs"], 1);
+    service.stop();
+}
+
+fn a_stop_before_it_serves_ends_it(which: Which) {
+    let database = fresh_file();
+    // Somebody else has the file, for longer than anybody waits.
+    let other = rusqlite::Connection::open(&database).expect("the store");
+    other.execute_batch("begin exclusive").expect("locked");
+    let mut config = Cli::parse_from(["service", "--listen=127.0.0.1:0"]).config;
+    config.database.clone_from(&database);
+    let stop = CancelToken::new();
+    stop.cancel();
+    let served = which.run(serve(config, stop, |_| panic!("it serves")));
+    assert!(served.is_err());
+}
+
 fn a_client_that_leaves_ends_its_request_and_that_is_noted(which: Which) {
     let service = Service::start(which, &[]);
     let path = format!("GET /fan-out?delay={NEVER}&each={NEVER}");
@@ -185,7 +208,7 @@ fn a_client_that_leaves_ends_its_sync_handler_too(which: Which) {
 
 fn a_handler_that_panics_takes_nobody_along(which: Which) {
     let service = Service::start(which, &[]);
-    let other = service.begin("GET /slow?ms=200", "connection: close");
+    let other = service.begin("GET /slow?ms=1000", "connection: close");
     let mut client = service.begin("GET /panic", "");
     assert_eq!(read_one(&mut client).0, 500);
     // The connection goes on, and so does the other.
@@ -239,8 +262,12 @@ fn what_was_acknowledged_is_there_after_a_restart(which: Which) {
 
 fn a_stop_answers_what_is_under_way_and_lets_nobody_in(which: Which) {
     let service = Service::start(which, &["--grace=1m"]);
-    let idle = service.begin("GET /hello", "");
-    let slow = service.begin("GET /slow?ms=300", "");
+    let mut idle = service.begin("GET /hello", "");
+    assert_eq!(read_one(&mut idle).0, 200);
+    // Half a head.
+    let mut half = TcpStream::connect(service.address).expect("a connection");
+    half.write_all(b"GET /hel").expect("sent");
+    let slow = service.begin("GET /slow?ms=2000", "");
     let stream = service.begin("GET /stream?chunks=1000000&every=5", "");
     assert_eq!(service.ask("POST /jobs?steps=1000000&every=5", "", "").0, 202);
     service.wait_until("all is under way", |state| {
@@ -249,7 +276,7 @@ fn a_stop_answers_what_is_under_way_and_lets_nobody_in(which: Which) {
     service.stop.cancel();
     assert_eq!(read_answer(slow).0, 200);
     assert_eq!(read_answer(stream).0, 200);
-    assert_eq!(read_answer(idle).0, 200);
+    assert_eq!(idle.read(&mut [0]).expect("the end"), 0);
     let (address, database) = (service.address, service.database.clone());
     let report = service.end();
     assert!(report.stragglers.is_empty(), "{report:?}");
@@ -288,7 +315,7 @@ fn a_service_that_is_cancelled_leaves_nothing(which: Which) {
 
 fn the_process_stops_when_it_is_told(which: Which) {
     let (mut process, address, lines) = start_process(which, &["--grace=1m"]);
-    let slow = begin(address, "GET /slow?ms=200", "", "");
+    let slow = begin(address, "GET /slow?ms=2000", "", "");
     wait_until(address, "it is under way", |state| state["requests"]["borrowed"] == 1);
     kill(&process);
     assert_eq!(read_answer(slow).0, 200);

@@ -1259,9 +1259,12 @@ fn a_job_that_runs_while_its_runtime_goes_ends_by_itself() {
     });
 }
 
-/// Where nobody waits for the job, the task ends at once, and `drained` knows of the job.
+/// Where nobody waits for the job, the task ends at once, and `drained` knows of the job. So it does of other tests' jobs.
 #[test]
 fn a_job_of_a_runtime_that_nobody_waits_for_is_waited_for_by_drained() {
+    if !alone("a_job_of_a_runtime_that_nobody_waits_for_is_waited_for_by_drained") {
+        return;
+    }
     for threads in [1, 2] {
         let runtime = tokio_runtime(threads);
         let (begun, census) = (Count::new(), Census::default());
@@ -1577,8 +1580,8 @@ fn a_local_executor_of_smols_has_groups() {
     assert_eq!(census.alive(), 0);
 }
 
-/// Runs the rest of a test in a process of its own, where a choice for the whole process disturbs nobody. Returns whether
-/// this is that process.
+/// Runs the rest of a test in a process of its own, where a choice for the whole process disturbs nobody, and what is left
+/// in the whole process is the test's. Returns whether this is that process.
 fn alone(test: &str) -> bool {
     const ALONE: &str = "ANYSCOPE_ADOPTION_ALONE";
     if std::env::var_os(ALONE).is_some() {

@@ -409,11 +409,11 @@ mod compat {
         pub(super) mod compat {
             pub(crate) mod tokio {
                 pub(crate) mod __private {
-                    pub(crate) fn main<F: Future>(future: F) -> F::Output {
+                    pub(crate) fn on_many_threads<F: Future>(future: F) -> F::Output {
                         anyscope::run(anyscope::smol::Smol::new(), future)
                     }
 
-                    pub(crate) fn test<F: Future>(future: F) -> F::Output {
+                    pub(crate) fn on_one_thread<F: Future>(future: F) -> F::Output {
                         anyscope::run(anyscope::sim::Sim::new(), future)
                     }
                 }
@@ -439,6 +439,16 @@ mod compat {
         "7".parse::<u32>().map(drop)
     }
 
+    #[compat_tokio_test(flavor = "multi_thread", crate = "stand_in")]
+    async fn a_test_of_tokios_may_have_many_threads() {
+        assert_eq!(anyscope::Current::get().name(), "smol");
+    }
+
+    #[compat_tokio_main(flavor = "current_thread", crate = "stand_in")]
+    async fn on_one_thread() -> &'static str {
+        anyscope::Current::get().name()
+    }
+
     #[compat_tokio_test(crate = "stand_in")]
     #[should_panic(expected = "wanted")]
     async fn a_test_of_tokios_may_have_to_panic() {
@@ -448,6 +458,13 @@ mod compat {
     #[test]
     fn a_program_of_tokios_runs() {
         assert_eq!(main(), Ok("smol"));
+        assert_eq!(on_one_thread(), "sim");
         assert_eq!(with_arguments("a", 1), ("a", 2));
     }
+}
+
+/// As the runtimes write their own names.
+#[anyscope::test(runtimes(tokio-current-thread, async-std))]
+async fn hyphens_do_for_underscores() {
+    assert!(["tokio-current-thread", "async-std"].contains(&Current::get().name()));
 }

@@ -449,9 +449,9 @@ fn a_main_runs_on_the_first_runtime_that_is_compiled_in() {
         let spawned = tokio::spawn(async { anyscope::Current::get().name() }).await.unwrap();
         (anyscope::Current::get().name(), spawned)
     };
-    assert_eq!(tokio::__private::test(body), ("smol", "smol"));
+    assert_eq!(tokio::__private::on_one_thread(body), ("smol", "smol"));
     let borrowed = String::from("not static");
-    assert_eq!(tokio::__private::main(async { borrowed.len() }), 10);
+    assert_eq!(tokio::__private::on_many_threads(async { borrowed.len() }), 10);
 }
 
 #[test]

@@ -17,15 +17,16 @@ pub(crate) fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let is_main = function.signature.ident == "main";
     let checked = if is_main { function.check("`main`") } else { function.check_async("this function") };
     match checked.and_then(|()| read(arguments, Kind::Main)) {
-        Ok(anyscope) => {
+        Ok(asked) => {
             let Function { attributes, visibility, signature, body } = &function;
             let mut signature = signature.clone();
             signature.asyncness = None;
             let future = if is_main { inside(&function) } else { quote!(async move #body) };
+            let run = asked.run();
             quote! {
                 #(#attributes)*
                 #visibility #signature {
-                    #anyscope::compat::tokio::__private::main(#future)
+                    #run(#future)
                 }
             }
         }
@@ -39,14 +40,15 @@ pub(crate) fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
         Err(error) => return [item, error.into_compile_error()].into_iter().collect(),
     };
     match function.check("a test").and_then(|()| read(arguments, Kind::Test)) {
-        Ok(anyscope) => {
+        Ok(asked) => {
             let Function { attributes, visibility, signature, .. } = &function;
             let (name, output, future) = (&signature.ident, &signature.output, inside(&function));
+            let run = asked.run();
             quote! {
                 #[::core::prelude::v1::test]
                 #(#attributes)*
                 #visibility fn #name() #output {
-                    #anyscope::compat::tokio::__private::test(#future)
+                    #run(#future)
                 }
             }
         }
@@ -67,8 +69,26 @@ enum Kind {
     Test,
 }
 
-/// Reads tokio's options. How many threads there are is the runtime's affair: what is asked for is checked, and no more.
-fn read(arguments: TokenStream, kind: Kind) -> Result<Path> {
+/// What stands in the brackets, as far as it matters.
+struct Asked {
+    many_threads: bool,
+    anyscope: Path,
+}
+
+impl Asked {
+    /// The function that runs it.
+    fn run(&self) -> TokenStream {
+        let anyscope = &self.anyscope;
+        if self.many_threads {
+            quote!(#anyscope::compat::tokio::__private::on_many_threads)
+        } else {
+            quote!(#anyscope::compat::tokio::__private::on_one_thread)
+        }
+    }
+}
+
+/// Reads tokio's options. How many threads exactly is the runtime's affair: that number is checked, and no more.
+fn read(arguments: TokenStream, kind: Kind) -> Result<Asked> {
     let Options(settings) = syn::parse2(arguments)?;
     let mut anyscope = parse_quote!(::anyscope);
     let (mut many_threads, mut workers) = (kind == Kind::Main, None);
@@ -109,6 +129,6 @@ fn read(arguments: TokenStream, kind: Kind) -> Result<Path> {
             let message = "`worker_threads` goes with `flavor = \"multi_thread\"`: there is one thread otherwise";
             Err(Error::new(workers.span(), message))
         }
-        _ => Ok(anyscope),
+        _ => Ok(Asked { many_threads, anyscope }),
     }
 }

@@ -92,7 +92,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # Options
 ///
 /// - `runtimes(tokio, smol)`: on these and no others. One whose feature isn't enabled is an error, and isn't left out: a test
-///   that doesn't run can't fail. Where a package's own features choose, `#[cfg(feature = "smol")]` leaves out the test.
+///   that doesn't run can't fail. Where a package's own features choose, `#[cfg(feature = "smol")]` leaves out the test. A
+///   hyphen does for an underscore.
 /// - `except(sim)`: on all that are compiled in, but these; for what needs a real clock or a thread of its own, say. At most
 ///   one of `runtimes` and `except`.
 /// - `seeds = 100`: on the simulator, with so many seeds, from 0 on. Without it there is one, or as many as the variable
@@ -100,7 +101,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   with the line `ANYSCOPE_REPLAY=".."` that is printed, the test runs that order once more. A test that is
 ///   `#[should_panic]` passes with the first seed that panics, and reads neither `ANYSCOPE_SEEDS` nor `ANYSCOPE_REPLAY`.
 /// - `seed = 7`: on the simulator, with this one.
-/// - `timeout = "5s"`: the test fails where it takes longer: in `ms`, `s`, `m`, `h`, or several of them, as in `"1m 30s"`. On
+/// - `timeout = "5s"`: without it, a test that hangs on a real runtime hangs. With it, the test fails where it takes longer: in `ms`, `s`, `m`, `h`, or several of them, as in `"1m 30s"`. On
 ///   the simulator it is virtual time, for each seed. It is an `anyscope::timeout` around the function: inside,
 ///   `anyscope::remaining` tells of it, and what the function started is ended with it. It strikes between two polls, so it
 ///   doesn't end a poll that goes on, a blocking closure that runs, or a `shield` before its budget is spent. These are
@@ -155,8 +156,9 @@ pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes of an `async fn main` with tokio's attribute a program on anyscope, through `anyscope::compat::tokio`.
 ///
-/// It takes tokio's options: `flavor`, `worker_threads`, `crate`, which here is the path of `anyscope`. They are checked; how
-/// many threads there are is the runtime's affair. `start_paused = true` is an error: see the simulator.
+/// It takes tokio's options: `flavor`, `worker_threads`, `crate`, which here is the path of `anyscope`. The flavor
+/// is kept where the program runs on tokio; on another runtime, and in its number, the threads are the runtime's affair.
+/// `start_paused = true` is an error: see the simulator.
 #[proc_macro_attribute]
 pub fn compat_tokio_main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     compat::main(arguments.into(), item.into()).into()

@@ -1,6 +1,7 @@
 //! What stands in the brackets of an attribute.
 
 use proc_macro2::Span;
+use quote::format_ident;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -53,7 +54,13 @@ impl Parse for Setting {
             let brackets = parenthesized!(content in input);
             let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |content| {
                 let message = "a name is wanted here, as in `runtimes(tokio, smol)`, without quotes";
-                content.call(Ident::parse_any).map_err(|error| Error::new(error.span(), message))
+                let mut name = content.call(Ident::parse_any).map_err(|error| Error::new(error.span(), message))?;
+                // A hyphen does for an underscore, as in quotes.
+                while content.peek(Token![-]) {
+                    content.parse::<Token![-]>()?;
+                    name = format_ident!("{name}_{}", content.call(Ident::parse_any)?, span = name.span());
+                }
+                Ok(name)
             })?;
             Value::List(names.into_iter().collect(), brackets.span.join())
         } else {

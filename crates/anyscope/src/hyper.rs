@@ -4,7 +4,41 @@
 //! runtime: [`hyper_util::rt::TokioIo`](https://docs.rs/hyper-util/0.1/hyper_util/rt/struct.TokioIo.html) makes a
 //! connection of one of tokio's, and
 //! [`smol_hyper::rt::FuturesIo`](https://docs.rs/smol-hyper/0.1/smol_hyper/rt/struct.FuturesIo.html) of one of smol's or
-//! async-std's. The example `service` has all three behind one function.
+//! async-std's. The example `service` has all three behind one function, and whatever else a server wants.
+//!
+//! A server over HTTP/1 needs no [`Executor`], only a [`Timer`] for its timeouts; hyper's features are `http1` and `server`:
+//!
+//! ```no_run
+//! use anyscope::hyper::Timer;
+//! use anyscope::{gather, task_group};
+//! use hyper::body::Incoming;
+//! use hyper::server::conn::http1;
+//! use hyper::service::service_fn;
+//! use hyper::{Request, Response};
+//! use smol_hyper::rt::FuturesIo;
+//! use std::convert::Infallible;
+//!
+//! // When a client leaves, hyper drops this future, and with it the groups and clean-ups in it have their turn.
+//! async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
+//!     Ok(Response::new("hello\n".to_owned()))
+//! }
+//!
+//! anyscope::run(anyscope::smol::Smol::new(), task_group(async |connections| {
+//!     let listener = smol::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     loop {
+//!         let (stream, _) = listener.accept().await?;
+//!         connections.spawn(async {
+//!             let mut server = http1::Builder::new();
+//!             let connection = server.timer(Timer::new()).serve_connection(FuturesIo::new(stream), service_fn(hello));
+//!             // A panic of a child ends its group. Settled, it is this connection's alone.
+//!             gather([connection]).settled().await
+//!         });
+//!     }
+//!     # #[allow(unreachable_code)]
+//!     std::io::Result::Ok(())
+//! }))?;
+//! # std::io::Result::Ok(())
+//! ```
 
 use crate::{Current, GroupHandle, Runtime, Sleep, sleep_until};
 use anyscope_core::detached;
@@ -21,8 +55,9 @@ use sync_wrapper::SyncWrapper;
 /// [`in_group`](Self::in_group) makes them children of a group. So a connection lives as long as the group that it was given
 /// to, and not longer: the group waits for it, and its cancellation ends it. Choose the group by who may use the connection.
 /// For a server that is the connection's own group; for a client with a pool the group around all that use the client, which
-/// drops the client when it is done: the connections end, and the group after them. A panic in a service of one's own is one
-/// of a child, and cancels its siblings. What is handed over after the group has ended is dropped, as by an executor that
+/// drops the client when it is done: the connections end, and the group after them. A panic of a handler in there is one of a
+/// child: it ends the group, and goes on in whoever owns that; see [`settled`](crate::futures::Gather::settled), which keeps
+/// it. What is handed over after the group has ended is dropped, as by an executor that
 /// was shut down. A group with a limit is no place for connections: one over the limit would wait for its turn, and who
 /// asks over it for the connection.
 ///

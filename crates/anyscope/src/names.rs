@@ -505,6 +505,8 @@ pub fn shield<F: Future>(budget: Duration, future: F) -> Shield<F> {
 /// Runs `work`, and afterwards `clean`, however the work ended: with a value, an error, a panic, or because it was
 /// dropped.
 ///
+/// The work returns a `Result`; one that can't fail, `Ok::<_, Infallible>(..)`. The clean-up returns one too, or nothing.
+///
 /// The clean-up runs behind a [`shield`](shield()) and has `budget` for itself, counted from its start; what is
 /// left of it then is dropped, and that is an error. Where the work came to an end, it runs in place, and whoever awaits
 /// this goes on after it. Where the work was dropped, by a cancellation, a timeout, a `select!`, it goes on by itself: as

@@ -33,7 +33,7 @@ GET  /fan-out?each=MS&limit=N&delay=MS&faults=1
                                   eight calls of the upstream, in order, bounded, each with a timeout of its own
 GET  /stream?chunks=N&every=MS    as it comes, until the client goes
 POST /jobs?steps=N&every=MS       answers at once, and goes on
-GET  /jobs/ID                     how far it is
+GET  /jobs/ID                     accepted, or how it ended
 GET  /admin/state                 what is alive, held and counted
 GET  /admin/limiter               the threads for sync handlers
 PUT  /admin/limiter?total=N       so many from now on

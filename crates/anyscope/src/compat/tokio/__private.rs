@@ -3,7 +3,7 @@
 use crate::current;
 use std::future::Future;
 
-/// Runs a program on what [`set_default`](crate::set_default) chose, else on the first of smol, async-std and tokio that is
+/// Runs a program whose flavor is `multi_thread` on what [`set_default`](crate::set_default) chose, else on the first of smol, async-std and tokio that is
 /// compiled in.
 ///
 /// In this order for the same reason that [`Current`](crate::Current) has it: a plain thread of the program then finds the
@@ -13,25 +13,25 @@ use std::future::Future;
 ///
 /// Where none is compiled in, and none was chosen.
 #[track_caller]
-pub fn main<F: Future>(body: F) -> F::Output {
+pub fn on_many_threads<F: Future>(body: F) -> F::Output {
     match current::chosen() {
         Some(chosen) => crate::run(chosen, body),
         None => on_first(body),
     }
 }
 
-/// The same for a test. Where tokio is the first, it is on one thread, as its own tests are.
+/// The same where the flavor is `current_thread`: if tokio is the first, it is that of tokio's.
 ///
 /// # Panics
 ///
-/// As [`main`].
+/// As [`on_many_threads`].
 #[track_caller]
-pub fn test<F: Future>(body: F) -> F::Output {
+pub fn on_one_thread<F: Future>(body: F) -> F::Output {
     #[cfg(all(feature = "tokio", not(any(feature = "smol", feature = "async-std"))))]
     if current::chosen().is_none() {
         return crate::run(anyscope_tokio::Tokio::current_thread(), body);
     }
-    main(body)
+    on_many_threads(body)
 }
 
 #[cfg(feature = "smol")]

@@ -56,7 +56,7 @@ use sync_wrapper::SyncWrapper;
 /// to, and not longer: the group waits for it, and its cancellation ends it. Choose the group by who may use the connection.
 /// For a server that is the connection's own group; for a client with a pool the group around all that use the client, which
 /// drops the client when it is done: the connections end, and the group after them. A panic of a handler in there is one of a
-/// child: it ends the group, and goes on in whoever owns that; see [`settled`](crate::futures::Gather::settled), which keeps
+/// child: it ends the group, and goes on in whoever owns that; see [`settled`](anyscope_core::Gather::settled), which keeps
 /// it. What is handed over after the group has ended is dropped, as by an executor that
 /// was shut down. A group with a limit is no place for connections: one over the limit would wait for its turn, and who
 /// asks over it for the connection.

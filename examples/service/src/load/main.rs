@@ -1,14 +1,18 @@
 //! Loads the service, torments it, stops it in the middle of that, and prints what came of it as a table.
 //!
 //! `cargo run --release -p anyscope-service --bin load`, with `--runtime` for one runtime only. It exits with 1 where
-//! something was lost or left over. The service is a process of its own; this one is on tokio, whichever that is on.
+//! something was lost or left over, or answered as it mustn't be. The service is a process of its own; this one is on
+//! tokio, whichever that is on.
 
 mod client;
+mod clients;
+mod faults;
 mod phases;
 mod process;
+mod state;
 mod table;
 
-use crate::phases::Findings;
+use crate::phases::{Acknowledged, Findings};
 use crate::process::Service;
 use crate::table::Table;
 use anyscope::tokio::Tokio;
@@ -40,16 +44,22 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let which = if options.which.is_empty() { Which::value_variants() } else { &options.which };
-    let mut lost = Vec::new();
+    let mut lost: Vec<(String, usize)> = Vec::new();
     let mut table = Table::new();
     for &which in which {
         let name = which.to_possible_value().expect("each has a name").get_name().to_owned();
         let mut findings = Findings::default();
         anyscope::run(Tokio::new(), load(&options, &name, &mut table, &mut findings));
-        lost.extend(findings.into_iter().map(|finding| format!("{name}: {finding}")));
+        for finding in findings.into_iter().map(|finding| format!("{name}: {finding}")) {
+            match lost.iter_mut().find(|(line, _)| *line == finding) {
+                Some((_, times)) => *times += 1,
+                None => lost.push((finding, 1)),
+            }
+        }
     }
-    for line in &lost {
-        println!("NOT AS IT SHOULD BE: {line}");
+    for (line, times) in &lost {
+        let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+        println!("NOT AS IT SHOULD BE: {line}{times}");
     }
     if lost.is_empty() {
         println!("nothing lost, nothing left over");
@@ -62,7 +72,7 @@ fn main() -> ExitCode {
 async fn load(options: &Options, which: &str, table: &mut Table, findings: &mut Findings) {
     let service = Service::start(which).await;
     let Options { time, clients, .. } = *options;
-    let mut acknowledged = Vec::new();
+    let mut acknowledged = Acknowledged::default();
     for (phase, path) in [
         ("async handler", "/hello"),
         ("sync handler", "/hash?rounds=100"),
@@ -71,6 +81,7 @@ async fn load(options: &Options, which: &str, table: &mut Table, findings: &mut 
     ] {
         table.add(which, phase, &phases::ask(&service, path, clients, time, findings).await);
     }
+    table.add(which, "sync handler, resized", &phases::resize(&service, clients, time, findings).await);
     table.add(which, "items stored", &phases::store(&service, clients, time, &mut acknowledged, findings).await);
     table.add(which, "over the limit", &phases::overload(&service, time, findings).await);
     table.add(which, "connects", &phases::connects(&service, options.connects, findings).await);
@@ -78,10 +89,9 @@ async fn load(options: &Options, which: &str, table: &mut Table, findings: &mut 
     for round in 0..options.rounds {
         let row = phases::torment(&service, clients, time, &mut acknowledged, findings).await;
         table.add(which, &format!("with faults, round {}", round + 1), &row);
-        phases::settle(&service, findings).await;
-        memory.push(service.memory());
+        memory.extend(phases::memory(&service, findings).await);
     }
     table.note(which, "memory after each round", &phases::flat(&memory, findings));
-    let row = phases::stop(service, clients, &mut acknowledged, findings).await;
+    let row = phases::stop(service, clients, acknowledged, findings).await;
     table.note(which, "stopped under load", &row);
 }

@@ -1,7 +1,6 @@
 //! The service as a process.
 
-use anyscope::unblock;
-use serde_json::Value;
+use anyscope::{gather, sleep, unblock};
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,6 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// How long the service has to stop: many times its grace, at the end of which it cancels what is left.
+const NEVER: Duration = Duration::from_secs(60);
 
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
@@ -29,7 +31,9 @@ impl Service {
         let database = env::temp_dir().join(format!("anyscope-load-{which}-{}.db", std::process::id()));
         let _ = fs::remove_file(&database);
         let mut process = Command::new(env::current_exe().expect("a path").with_file_name("service"))
-            .args(["--listen", "127.0.0.1:0", "--runtime", which, "--grace", "10s", "--requests", "128", "--database"])
+            .args(["--listen", "127.0.0.1:0", "--runtime", which, "--requests", "128"])
+            // Half a head has longer than the service to stop: it mustn't be waited for.
+            .args(["--grace", "10s", "--head-timeout", "60s", "--database"])
             .arg(&database)
             .stdout(Stdio::piped())
             .spawn()
@@ -45,11 +49,10 @@ impl Service {
         Self { address: address.expect("an address"), database, process, output }
     }
 
-    /// What is in memory, in KiB.
-    pub(crate) fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+    /// What is in memory, in KiB, where the system says.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
     }
 
     /// SIGTERM.
@@ -58,19 +61,24 @@ impl Service {
         assert!(told.expect("`kill`").success(), "it is there no more");
     }
 
-    /// Waits for the end.
-    pub(crate) async fn end(mut self) -> End {
+    /// Waits for the end. One that doesn't come is brought about, and has no code.
+    pub(crate) async fn end(self) -> End {
+        let Self { mut process, output, .. } = self;
         let begun = Instant::now();
-        unblock(move || {
-            let said = self.output.lines().map_while(Result::ok).collect();
-            let code = self.process.wait().expect("it ends").code();
-            End { code, said, took: begun.elapsed() }
-        })
-        .await
+        // Read meanwhile: a pipe that is full would hold the end up.
+        let said = unblock(move || output.lines().map_while(Result::ok).collect());
+        let ended = async {
+            loop {
+                if let Some(status) = process.try_wait().expect("a child") {
+                    return (status.code(), begun.elapsed());
+                }
+                if begun.elapsed() > NEVER {
+                    process.kill().expect("it is there");
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let (said, (code, took)) = gather((said, ended)).await;
+        End { code, said, took }
     }
-}
-
-/// A number in a state.
-pub(crate) fn number(state: &Value, path: &str) -> u64 {
-    state.pointer(path).and_then(Value::as_u64).unwrap_or(u64::MAX)
 }

@@ -81,5 +81,8 @@ mod swapped {
     include!("compat/facts.rs");
 }
 
+#[macro_use]
+mod on_every_runtime;
+
 #[path = "compat/swapped.rs"]
 mod only_swapped;

@@ -10,39 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-macro_rules! on_every_runtime {
-    ($($fact:ident,)*) => {$(
-        mod $fact {
-            #[test]
-            fn tokio() {
-                super::$fact(anyscope::tokio::Tokio::new());
-            }
-
-            #[test]
-            fn tokio_current_thread() {
-                super::$fact(anyscope::tokio::Tokio::current_thread());
-            }
-
-            #[test]
-            fn smol() {
-                super::$fact(anyscope::smol::Smol::new());
-            }
-
-            #[test]
-            fn async_std() {
-                super::$fact(anyscope::async_std::AsyncStd::new());
-            }
-
-            #[test]
-            fn sim() {
-                for seed in 0..8 {
-                    super::$fact(anyscope::sim::Sim::seed(seed));
-                }
-            }
-        }
-    )*};
-}
-
 on_every_runtime! {
     a_run_ends_what_is_idle_and_does_not_wait_for_it,
     a_run_that_panics_ends_it_too,

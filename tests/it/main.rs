@@ -1,5 +1,9 @@
 //! Tests across the crates, one module for each concept.
 
+#[macro_use]
+#[path = "../on_every_runtime.rs"]
+mod on_every_runtime;
+
 mod auto_traits;
 mod detached;
 mod drops;

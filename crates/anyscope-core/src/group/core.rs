@@ -84,6 +84,8 @@ pub(crate) struct GroupCore {
     pub(crate) id: GroupId,
     /// Who is told what happens in it.
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether the observer chooses whose turn it is.
+    takes_turns: bool,
     pub(super) state: Mutex<State>,
 }
 
@@ -388,10 +390,10 @@ impl GroupCore {
         // A stray has one member, or hardly more.
         let is_stray = kind == Kind::Detached && parent.is_none();
         let max_drivers = if is_stray { 1 } else { runtime.parallelism().max(1) };
-        let observer = runtime.observer();
+        let observer = observe::observer_of(&runtime);
+        let takes_turns = observer.as_ref().is_some_and(|observer| observer.takes_turns());
         let id = if observer.is_some() { GroupId::next() } else { GroupId::NONE };
         if let Some(observer) = &observer {
-            observe::watch();
             let (parent, task) = (parent.as_ref().map(|parent| parent.id), context::task_id());
             observer.observe(&Event::GroupOpened { group: id, parent, task, name, location });
         }
@@ -410,6 +412,7 @@ impl GroupCore {
             location,
             id,
             observer,
+            takes_turns,
             state: Mutex::new(State {
                 phase: Phase::Open,
                 members: Slab::new(),
@@ -944,9 +947,9 @@ impl GroupCore {
         if !more {
             return Next::Nothing;
         }
-        if let Some(observer) = &self.observer {
+        if self.takes_turns {
             drop(state);
-            return self.pop_chosen(&**observer);
+            return self.pop_chosen();
         }
         // What was queued by a poll, and not by a wake, has woken nobody yet.
         if state.ready.len() > 1 && (state.drivers < self.max_drivers || !state.idle.is_empty()) {
@@ -958,10 +961,10 @@ impl GroupCore {
         state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
     }
 
-    fn pop_chosen(&self, observer: &dyn Observer) -> Next {
+    fn pop_chosen(&self) -> Next {
         let ready = self.state.lock().queued();
         // Asked without the lock. Where the queue has become shorter since, there is nothing to choose.
-        let chosen = observer.choose(ready);
+        let chosen = self.observer.as_ref().map_or(0, |observer| observer.choose(ready));
         let mut state = self.state.lock();
         if chosen < state.queued() {
             if let Some(key) = state.ready.remove(chosen) {

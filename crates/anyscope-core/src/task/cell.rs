@@ -305,7 +305,7 @@ where
             Outcome::Completed(_) => Ended::Completed,
             Outcome::Cancelled(_) if failed => Ended::Failed,
             Outcome::Cancelled(reason) => Ended::Cancelled(reason),
-            Outcome::Panicked(_) => Ended::Panicked,
+            Outcome::Panicked(panic) => Ended::Panicked(panic.message()),
             Outcome::RuntimeGone => Ended::RuntimeGone,
         };
         Event::Ended { task: own.seat().id(), how }

@@ -10,6 +10,7 @@ use crate::context::{self, Shields};
 use crate::group::core::GroupCore;
 use crate::limiter::Held;
 use crate::local::Binding;
+use crate::observe::Event;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceBox, OnceLock, Ordering};
 use std::borrow::Cow;
 use std::fmt;
@@ -304,6 +305,7 @@ impl Seat {
 
     /// Has the child polled again.
     pub(crate) fn wake(&self) {
+        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
         if context::is_polled_here(self) {
             // Ordering: Relaxed; the poll that is under way on this very thread looks when it returns.
             self.again.store(true, Ordering::Relaxed);

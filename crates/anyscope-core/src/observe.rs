@@ -21,7 +21,7 @@ mod told;
 
 pub(crate) use self::installed::observer_of;
 pub use self::installed::{Installed, install};
-pub(crate) use self::told::{around, is_on, on_behalf_of, takes_turns, tell, waits};
+pub(crate) use self::told::{around, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits};
 
 /// Is told what happens in the groups of a runtime.
 pub trait Observer: Send + Sync + 'static {
@@ -84,14 +84,11 @@ impl fmt::Debug for Outside {
     }
 }
 
-/// A number that no other group of this process has that is observed.
+/// A number that no other group of this process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId(NonZeroU64);
 
 impl GroupId {
-    /// What a group has that nobody observes.
-    pub(crate) const NONE: Self = Self(NonZeroU64::MAX);
-
     /// Returns the number.
     #[must_use]
     pub fn get(self) -> u64 {

@@ -7,8 +7,25 @@ use crate::sync::{Arc, thread_local};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether any observer was ever handed out in this process.
+/// Whether anybody wants to know what happens in this process: an observer was handed out, or a tree was asked for.
 static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Whether it is written down what a tree tells.
+static RECORDING: AtomicBool = AtomicBool::new(false);
+
+/// Has it written down from now on.
+pub(crate) fn record() {
+    // Ordering: Relaxed; who doesn't see it yet writes nothing down yet.
+    RECORDING.store(true, Ordering::Relaxed);
+    watch();
+}
+
+/// Whether it is.
+#[inline]
+pub(crate) fn is_recording() -> bool {
+    // Ordering: Relaxed; see `record`.
+    RECORDING.load(Ordering::Relaxed)
+}
 
 /// An observer was handed out.
 pub(super) fn watch() {
@@ -50,10 +67,11 @@ pub(crate) fn around() -> Option<Arc<dyn Observer>> {
     if !is_on() {
         return None;
     }
-    match context::group() {
-        Some(group) => group.observer.clone(),
-        None => STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten().or_else(installed),
-    }
+    let group = context::group();
+    let is_outside = group.is_none();
+    let observer = group.and_then(|group| group.observer.clone());
+    let stand_in = || STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten();
+    observer.or_else(stand_in).or_else(|| installed().filter(|_| is_outside))
 }
 
 /// Whether threads take turns around the caller. See [`Observer::takes_turns`].
@@ -68,7 +86,16 @@ pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
     }
 }
 
-/// Tells the observer around the caller what is waited for.
+/// Tells the observer around the caller what is waited for, and writes it down.
 pub(crate) fn waits(on: impl FnOnce() -> Wait) {
-    tell(|| Event::Waits { task: context::task_id(), on: on() });
+    if !is_on() {
+        return;
+    }
+    let on = on();
+    if is_recording() {
+        if let Some((notes, now)) = context::notes() {
+            notes.waits(now, on);
+        }
+    }
+    tell(|| Event::Waits { task: context::task_id(), on });
 }

@@ -77,7 +77,9 @@ pub fn tree() -> Tree {
 /// To be called at the start of a program that is to be looked at later: a tree knows all of a task then, from its spawn. It
 /// costs two looks at the clock for each poll and one for each wait; the figures are in `docs/performance.md`.
 pub fn record() {
-    observe::record();
+    if observe::record() {
+        walk::be_told();
+    }
 }
 
 /// What lived at one time, in the order of a walk: each group and task comes after the one that it is in, and before the next

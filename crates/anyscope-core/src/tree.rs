@@ -180,8 +180,6 @@ pub enum GroupState {
     Cancelling,
     /// Its future was dropped, and something of it had to be left running.
     Dropped,
-    /// It has ended, this very moment.
-    Ended,
 }
 
 /// What a task does.
@@ -501,12 +499,17 @@ impl Holder {
 
 /// What a task is called in a text.
 fn called(id: TaskId, name: Option<&str>, location: Option<&Location<'_>>) -> String {
-    match (name, location) {
+    match (name.map(on_one_line), location) {
         (Some(name), Some(location)) => format!("`{name}` (spawned at {location})"),
         (Some(name), None) => format!("`{name}`"),
         (None, Some(location)) => format!("{id} (spawned at {location})"),
         (None, None) => id.to_string(),
     }
+}
+
+/// A name, with whatever would end its line told by an escape: names are often made of what a client has sent.
+fn on_one_line(name: &str) -> Cow<'_, str> {
+    if name.contains(char::is_control) { name.escape_debug().to_string().into() } else { name.into() }
 }
 
 /// The task around the caller, in whose poll a tree may be drawn.

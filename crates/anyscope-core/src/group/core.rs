@@ -699,17 +699,11 @@ impl GroupCore {
 
     /// Sees to it that a cancellation of the children reaches those that are idle or held back.
     pub(crate) fn watch(self: &Arc<Self>) {
-        let is_listed = {
-            let mut state = self.state.lock();
-            if mem::replace(&mut state.watched, true) {
-                return;
-            }
-            state.listing.is_somewhere()
-        };
-        if !is_listed {
-            // Here and not when it is opened: most groups never come to have a member that waits.
-            self.list();
+        if mem::replace(&mut self.state.lock().watched, true) {
+            return;
         }
+        // Here and not when it is opened: most groups never come to have a member that waits.
+        self.list();
         let waker = Waker::from(Arc::new(Watcher(downgrade(self))));
         if self.children.poll_cancelled(&mut None, &mut Context::from_waker(&waker)).is_ready() {
             self.rouse_all();

@@ -45,19 +45,17 @@ struct Below {
 pub(super) struct Listing(u32);
 
 impl Listing {
-    /// Nor is a group there that comes after as many.
     pub(super) const NOWHERE: Self = Self(u32::MAX);
+    /// Somebody is about to put it there.
+    const SOON: Self = Self(u32::MAX - 1);
 
-    pub(super) fn is_somewhere(self) -> bool {
-        self != Self::NOWHERE
-    }
-
+    /// There are no as many groups: they would have no room in memory.
     fn at(key: usize) -> Self {
-        u32::try_from(key).map_or(Self::NOWHERE, Self)
+        u32::try_from(key).map_or(Self::SOON, Self)
     }
 
     fn key(self) -> Option<usize> {
-        self.is_somewhere().then_some(self.0 as usize)
+        (self != Self::NOWHERE && self != Self::SOON).then_some(self.0 as usize)
     }
 }
 
@@ -122,20 +120,34 @@ impl Shown {
 }
 
 impl GroupCore {
-    /// Puts the group where a tree finds it.
+    /// Puts the group where a tree finds it, and those around it.
     pub(super) fn list(self: &Arc<Self>) {
-        let group = Arc::downgrade(self);
-        let key = match &self.parent {
-            Some(parent) => {
-                let mut state = parent.state.lock();
-                state.shown.get_or_insert_default().below.insert(Below { group, task: self.opened_in })
+        let mut group = self;
+        loop {
+            {
+                let mut state = group.state.lock();
+                if state.listing != Listing::NOWHERE {
+                    return;
+                }
+                state.listing = Listing::SOON;
             }
-            None => ROOTS.lock().unwrap_or_else(PoisonError::into_inner).insert(group),
-        };
-        self.state.lock().listing = Listing::at(key);
-        if observe::is_recording() {
-            // Whoever has just begun to record may not have found it.
-            self.be_told();
+            let listed = Arc::downgrade(group);
+            let key = match &group.parent {
+                Some(parent) => {
+                    let mut state = parent.state.lock();
+                    state.shown.get_or_insert_default().below.insert(Below { group: listed, task: group.opened_in })
+                }
+                None => ROOTS.lock().unwrap_or_else(PoisonError::into_inner).insert(listed),
+            };
+            group.state.lock().listing = Listing::at(key);
+            if observe::is_recording() {
+                // Whoever has just begun to record may not have found it.
+                group.be_told();
+            }
+            match &group.parent {
+                Some(parent) => group = parent,
+                None => return,
+            }
         }
     }
 

@@ -89,7 +89,11 @@ impl Walk {
         let now = group.runtime().now();
         let reason = group.children.reason();
         let state = match phase {
-            Phase::Ended => GroupState::Ended,
+            Phase::Ended => {
+                // Kept by somebody for a moment still.
+                pending.extend(below.into_iter().map(|(group, _)| (Visit::Group(group), parent)));
+                return;
+            }
             Phase::Abandoned => GroupState::Dropped,
             Phase::Finalising => GroupState::Finalising,
             Phase::Open if reason.is_some() => GroupState::Cancelling,

@@ -13,13 +13,16 @@
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "a `pub fn main` is what both this file and a copy of another can call their main")]
 
+mod abandoned_thread;
 mod background_jobs;
 mod backpressure;
 mod batching;
 mod borrowing_children;
 mod borrowing_threads;
 mod bounded_fan_out;
+mod broadcast;
 mod cancel_reasons;
+mod circuit_breaker;
 mod clean_up;
 mod client_disconnects;
 mod crawler;
@@ -42,6 +45,7 @@ mod named_errors;
 mod opening_time;
 mod overload;
 mod partial_results;
+mod per_host_limit;
 mod periodic_work;
 mod pipeline;
 mod plain_threads;
@@ -59,6 +63,7 @@ mod settle_all;
 mod shared_state;
 mod shield;
 mod single_flight;
+mod stale_answer;
 mod streaming_response;
 mod supervisor;
 mod sync_handler;
@@ -92,13 +97,16 @@ fn main() -> ExitCode {
 
 /// By the name of their file, with hyphens.
 const PROGRAMS: &[(&str, fn())] = &[
+    ("abandoned-thread", abandoned_thread::main),
     ("background-jobs", background_jobs::main),
     ("backpressure", backpressure::main),
     ("batching", batching::main),
     ("borrowing-children", borrowing_children::main),
     ("borrowing-threads", borrowing_threads::main),
     ("bounded-fan-out", bounded_fan_out::main),
+    ("broadcast", broadcast::main),
     ("cancel-reasons", cancel_reasons::main),
+    ("circuit-breaker", circuit_breaker::main),
     ("clean-up", clean_up::main),
     ("client-disconnects", client_disconnects::main),
     ("crawler", crawler::main),
@@ -121,6 +129,7 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("opening-time", opening_time::main),
     ("overload", overload::main),
     ("partial-results", partial_results::main),
+    ("per-host-limit", per_host_limit::main),
     ("periodic-work", periodic_work::main),
     ("pipeline", pipeline::main),
     ("plain-threads", plain_threads::main),
@@ -138,6 +147,7 @@ const PROGRAMS: &[(&str, fn())] = &[
     ("shared-state", shared_state::main),
     ("shield", shield::main),
     ("single-flight", single_flight::main),
+    ("stale-answer", stale_answer::main),
     ("streaming-response", streaming_response::main),
     ("supervisor", supervisor::main),
     ("sync-handler", sync_handler::main),

@@ -41,10 +41,7 @@ impl Server {
     async fn handle(&self, request: u32) -> Response {
         let Ok(_place) = self.places.try_acquire() else {
             let now = self.places.statistics();
-            return Response {
-                status: 503,
-                body: format!("{} places of {} are taken", now.total - now.available, now.total),
-            };
+            return Response { status: 503, body: format!("{} places of {} are taken", now.borrowed, now.total) };
         };
         let _worker = self.workers.acquire().await.expect("the server doesn't close");
         sleep(Duration::from_millis(200)).await;

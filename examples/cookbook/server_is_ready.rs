@@ -22,7 +22,7 @@ pub fn main() {
             println!("the server is on {}, with a port: {}", address.ip(), address.port() != 0);
 
             println!("{}", ask(address, "ping").await.unwrap());
-            println!("{}", ask(address, "hello").await.unwrap());
+            println!("{}", ask(address, "pint").await.unwrap());
 
             // From the start on it is a child like any other.
             g.cancel_with("the test is over");
@@ -33,13 +33,21 @@ pub fn main() {
 async fn serve(started: Started<SocketAddr>) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     started.ready(listener.local_addr()?);
-    loop {
-        let (mut client, _) = listener.accept().await?;
-        let mut question = [0; 16];
-        let length = client.read(&mut question).await?;
-        let answer = if &question[..length] == b"ping" { "pong" } else { "pardon?" };
-        client.write_all(answer.as_bytes()).await?;
-    }
+    // A client that breaks off is its own task's affair; the server ends with all of them.
+    task_group(async |clients| -> io::Result<()> {
+        loop {
+            let (client, _) = listener.accept().await?;
+            clients.spawn(answer(client));
+        }
+    })
+    .await
+}
+
+async fn answer(mut client: TcpStream) -> io::Result<()> {
+    let mut question = [0; 4];
+    client.read_exact(&mut question).await?;
+    let answer = if &question == b"ping" { "pong" } else { "pardon?" };
+    client.write_all(answer.as_bytes()).await
 }
 
 async fn ask(address: SocketAddr, question: &str) -> io::Result<String> {
@@ -53,4 +61,4 @@ async fn ask(address: SocketAddr, question: &str) -> io::Result<String> {
 // Output:
 // the server is on 127.0.0.1, with a port: true
 // ping: pong
-// hello: pardon?
+// pint: pardon?

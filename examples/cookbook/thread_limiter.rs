@@ -9,8 +9,8 @@
 
 use anyscope::smol::Smol;
 use anyscope::{Limiter, blocking_limiter, gather, unblock};
-use std::sync::Arc;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 pub fn main() {
     anyscope::run(Smol::new(), async {
@@ -32,15 +32,22 @@ pub fn main() {
     });
 }
 
-/// Runs eight closures, which wait for each other in rounds of `size`: with a thread less they would hang.
+/// Runs eight closures and counts how many block at a time. They wait for each other in rounds of `size`: with a thread
+/// less they would hang.
 async fn together(limiter: &Limiter, size: usize) -> usize {
-    let round = Arc::new(Barrier::new(size));
-    let leaders = gather((0..8).map(|_| {
-        let round = round.clone();
-        unblock(move || round.wait().is_leader()).limiter(limiter)
+    let shared = Arc::new((Barrier::new(size), AtomicUsize::new(0)));
+    let counts = gather((0..8).map(|_| {
+        let shared = shared.clone();
+        let job = move || {
+            let (round, at_work) = &*shared;
+            let count = at_work.fetch_add(1, Ordering::SeqCst) + 1;
+            round.wait();
+            at_work.fetch_sub(1, Ordering::SeqCst);
+            count
+        };
+        unblock(job).limiter(limiter)
     }));
-    let rounds = leaders.await.into_iter().filter(|leader| *leader).count();
-    8 / rounds
+    counts.await.into_iter().max().unwrap_or_default()
 }
 
 // Output:

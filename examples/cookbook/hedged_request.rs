@@ -16,14 +16,17 @@ pub fn main() {
     anyscope::run(Sim::new(), async {
         for latencies in [[Some(30), Some(30)], [Some(900), Some(30)], [None, Some(30)], [None, None]] {
             let started = now();
-            let reply = hedged(Duration::from_millis(100), async |server| ask(server, latencies[server]).await).await;
+            let reply = hedged(Duration::from_millis(100), |server| ask(server, latencies[server])).await;
             println!("{reply:?} after {:?}", now() - started);
         }
     });
 }
 
 /// The first answer. The second call begins after `patience`, or as soon as the first has failed.
-async fn hedged<T, E>(patience: Duration, call: impl AsyncFn(usize) -> Result<T, E>) -> Result<T, Vec<E>> {
+async fn hedged<T, E, F>(patience: Duration, call: impl Fn(usize) -> F) -> Result<T, Vec<E>>
+where
+    F: Future<Output = Result<T, E>>,
+{
     let failed = Event::new();
     race_ok([0, 1].map(async |server| {
         if server == 1 {

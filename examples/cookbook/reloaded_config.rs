@@ -23,14 +23,14 @@ pub fn main() {
             *config.write().await = Arc::new(Config { greeting: "welcome" });
             println!("{:?}: reloaded", now() - started);
         };
-        let requests = gather((1..=3).map(async |request| {
-            sleep(Duration::from_secs(2 * request)).await;
+        let request = async |number: u64| {
+            sleep(Duration::from_secs(2 * number)).await;
             // The lock is free again at the end of this line; the request goes on with what it found.
             let config = config.read().await.clone();
             sleep(Duration::from_secs(2)).await;
-            println!("{:?}: request {request}: {}", now() - started, config.greeting);
-        }));
-        gather((reload, requests)).await;
+            println!("{:?}: request {number}: {}", now() - started, config.greeting);
+        };
+        gather((reload, request(1), request(2), request(3))).await;
     });
 }
 

@@ -14,35 +14,38 @@ use std::time::Duration;
 pub fn main() {
     anyscope::run(Sim::new(), async {
         let started = now();
-        let files = ["video.mp4", "notes.txt", "photo.jpg", "song.ogg"];
-        let mut bytes = 0;
+        let files = [("video.mp4", 40), ("notes.txt", 1), ("photo.jpg", 2), ("song.ogg", 4)];
 
-        gather(files.map(convert))
+        gather(files.map(|(name, minutes)| convert(name.to_owned(), minutes)))
             .limit(3)
-            .for_each(async |index, size| {
-                bytes += size;
-                println!("{:>5?}: {} is ready, {size} bytes", now() - started, files[index]);
+            // `move`, and nothing borrowed: so the whole can be in a task that is spawned, too.
+            .for_each(async move |index, file| {
+                println!("{:>5?}: number {index} is ready, {} of {} bytes", now() - started, file.name, file.bytes);
+                store(file).await;
             })
             .await;
 
-        println!("{bytes} bytes in all");
+        println!("{:>5?}: all are stored", now() - started);
     });
 }
 
-async fn convert(file: &str) -> u64 {
-    let minutes = match file {
-        "video.mp4" => 40,
-        "photo.jpg" => 2,
-        "notes.txt" => 1,
-        _ => 4,
-    };
-    sleep(Duration::from_secs(minutes * 60)).await;
-    minutes * 1000
+struct Converted {
+    name: String,
+    bytes: u64,
+}
+
+async fn convert(name: String, minutes: u64) -> Converted {
+    sleep(Duration::from_secs(60 * minutes)).await;
+    Converted { name, bytes: 1000 * minutes }
+}
+
+async fn store(file: Converted) {
+    sleep(Duration::from_millis(file.bytes)).await;
 }
 
 // Output:
-//   60s: notes.txt is ready, 1000 bytes
-//  120s: photo.jpg is ready, 2000 bytes
-//  300s: song.ogg is ready, 4000 bytes
-// 2400s: video.mp4 is ready, 40000 bytes
-// 47000 bytes in all
+//   60s: number 1 is ready, notes.txt of 1000 bytes
+//  120s: number 2 is ready, photo.jpg of 2000 bytes
+//  300s: number 3 is ready, song.ogg of 4000 bytes
+// 2400s: number 0 is ready, video.mp4 of 40000 bytes
+// 2440s: all are stored

@@ -15,16 +15,20 @@ use std::time::Duration;
 pub fn main() {
     anyscope::run(Sim::new(), async {
         let started = now();
-        let reply = timeout(Duration::from_secs(10), retry(async |attempt| connect(attempt, 4).await)).await;
+        let reply = timeout(Duration::from_secs(10), retry(|attempt| connect(attempt, 4))).await;
         println!("{:?} after {:?}\n", reply.unwrap(), now() - started);
 
         let started = now();
-        let reply = timeout(Duration::from_secs(10), retry(async |attempt| connect(attempt, 99).await)).await;
+        let reply = timeout(Duration::from_secs(10), retry(|attempt| connect(attempt, 99))).await;
         println!("{:?} after {:?}", reply.unwrap(), now() - started);
     });
 }
 
-async fn retry<T, E>(mut attempt: impl AsyncFnMut(u32) -> Result<T, E>) -> Result<T, E> {
+/// Not `impl AsyncFnMut`: with that, an attempt that borrows can't be made in a task that is spawned.
+async fn retry<T, E, F>(mut attempt: impl FnMut(u32) -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
     let mut pause = Duration::from_millis(500);
     let mut number = 1;
     loop {

@@ -26,7 +26,7 @@ pub fn main() {
 }
 
 /// Tries to deliver for a day: after a minute, two, four and so on.
-async fn deliver(mut is_at_home: impl AsyncFnMut() -> bool) -> Result<u32, &'static str> {
+async fn deliver<F: Future<Output = bool>>(mut is_at_home: impl FnMut() -> F) -> Result<u32, &'static str> {
     let tries = async {
         for attempt in 1.. {
             if is_at_home().await {

@@ -17,11 +17,11 @@ pub fn main() {
         let started = now();
         let (stock, changed) = (Mutex::new(0), Condvar::new());
 
-        let buyers = gather([("ann", 3), ("bob", 1), ("cy", 2)].map(async |(name, wants)| {
+        let buy = async |name, wants| {
             let mut stock = changed.wait_while(stock.lock().await, |stock| *stock < wants).await;
             *stock -= wants;
             println!("{:?}: {name} takes {wants}, {stock} are left", now() - started);
-        }));
+        };
         let deliveries = async {
             for delivered in [1, 2, 3] {
                 sleep(Duration::from_secs(1)).await;
@@ -30,7 +30,7 @@ pub fn main() {
                 changed.notify_all();
             }
         };
-        gather((buyers, deliveries)).await;
+        gather((buy("ann", 3), buy("bob", 1), buy("cy", 2), deliveries)).await;
     });
 }
 

@@ -213,3 +213,6 @@ impl State {
         Some(Member { id, role: entry.role, stage: entry.stage, seen: seat.map(Seen::of) })
     }
 }
+
+#[cfg(all(test, anyscope_loom))]
+mod loom;

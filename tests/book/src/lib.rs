@@ -1,0 +1,12 @@
+//! The chapters of the book, so that their snippets are compiled and run.
+//!
+//! What a reader sees is followed by the program beside this file, `main.rs`.
+
+#![forbid(unsafe_code)]
+
+#[doc = include_str!("../../../docs/book/src/start.md")]
+mod start {}
+#[doc = include_str!("../../../docs/book/src/scopes.md")]
+mod scopes {}
+#[doc = include_str!("../../../docs/book/src/cancellation.md")]
+mod cancellation {}

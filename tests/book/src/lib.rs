@@ -10,3 +10,9 @@ mod start {}
 mod scopes {}
 #[doc = include_str!("../../../docs/book/src/cancellation.md")]
 mod cancellation {}
+#[doc = include_str!("../../../docs/book/src/deadlines.md")]
+mod deadlines {}
+#[doc = include_str!("../../../docs/book/src/bounded.md")]
+mod bounded {}
+#[doc = include_str!("../../../docs/book/src/blocking.md")]
+mod blocking {}

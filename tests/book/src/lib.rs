@@ -16,3 +16,9 @@ mod deadlines {}
 mod bounded {}
 #[doc = include_str!("../../../docs/book/src/blocking.md")]
 mod blocking {}
+#[doc = include_str!("../../../docs/book/src/simulator.md")]
+mod simulator {}
+#[doc = include_str!("../../../docs/book/src/library.md")]
+mod library {}
+#[doc = include_str!("../../../docs/book/src/adapter.md")]
+mod adapter {}

@@ -25,7 +25,7 @@ use crate::cancel::CancelToken;
 use crate::cancel::reason::ReasonKind;
 use crate::context::{self, Frame};
 use crate::guard::{self, Payload};
-use crate::observe::Observer;
+use crate::observe::{self, Observer};
 use crate::runtime::Runtime;
 use crate::scope::{self, Boxed, ScopedTask};
 use crate::sync::{Arc, Mutex};
@@ -90,7 +90,7 @@ where
             list: list.clone(),
             places: Mutex::new(Vec::new()),
             panic: Mutex::new(None),
-            observer: runtime.observer(),
+            observer: observe::observer_of(&runtime.clone().into_dyn()),
         }),
         children,
     };

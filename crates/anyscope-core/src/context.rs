@@ -31,6 +31,7 @@ use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering, thread_local};
 use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
+use crate::tree::notes::Notes;
 use crate::wait_queue::wake_all;
 use std::cell::RefCell;
 use std::future::Future;
@@ -230,6 +231,24 @@ pub(crate) fn task() -> Option<TaskRef> {
 /// The id of the task that is running.
 pub(crate) fn task_id() -> Option<TaskId> {
     find(|around| around.task_id())
+}
+
+/// The notes of whoever is being polled, the task or the body of what is outermost, and the time. Not of a blocking job, which
+/// nobody polls.
+pub(crate) fn notes() -> Option<(Arc<Notes>, Instant)> {
+    let mut outermost = None;
+    let task = find(|around| match around {
+        Around::Child(seat) => Some(Some((seat.make_notes(false).clone(), seat.group().runtime().now()))),
+        other if other.is_job() => Some(None),
+        other => {
+            outermost = other.group().cloned().or(outermost.take());
+            None
+        }
+    });
+    match task {
+        Some(task) => task,
+        None => outermost.map(|group| (group.make_notes(false), group.runtime().now())),
+    }
 }
 
 /// Whether the caller is in the poll of that child, on the thread that polls it.

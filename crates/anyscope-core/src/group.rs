@@ -8,6 +8,7 @@ pub(crate) mod finaliser;
 pub(crate) mod handle;
 pub(crate) mod orphan;
 pub(crate) mod owner;
+pub(crate) mod peek;
 pub(crate) mod room;
 pub(crate) mod shutdown;
 pub(crate) mod start;

@@ -43,6 +43,7 @@ mod shuttle;
 mod sync;
 mod task;
 mod time;
+pub mod tree;
 mod wait_queue;
 
 pub use blocking::{Unblock, blocking, unblock};
@@ -77,6 +78,7 @@ pub use time::{
     Elapsed, Interval, MissedTicks, Timeout, interval, now, remaining, sleep, sleep_until, timeout, timeout_at,
     yield_now,
 };
+pub use tree::tree;
 
 /// The futures that the functions and methods of this crate return, each named after where it comes from.
 pub mod futures {

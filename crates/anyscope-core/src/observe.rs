@@ -1,21 +1,27 @@
 //! What a runtime may watch, and what it may choose: for one that simulates, and for tools.
 //!
-//! A runtime that has an [`Observer`] hands it out by [`Runtime::observer`](crate::Runtime::observer). Each group asks once,
-//! when it is opened; what it costs the others is a load and a branch where something happens.
+//! A runtime that has an [`Observer`] hands it out by [`Runtime::observer`](crate::Runtime::observer); a tool that watches
+//! whatever runtime there is has one [installed](install). Each group asks once, when it is opened; what it costs the others
+//! is a load and a branch where something happens.
 //!
 //! An observer is called on whatever thread something happens on, never while a lock of this crate is held, and in
 //! the middle of what it is told of: it takes notes, and neither panics nor calls back.
 
 use crate::cancel::reason::Reason;
-use crate::context;
-use crate::sync::{Arc, thread_local};
+use crate::sync::Arc;
 use crate::task::{TaskId, TaskRef};
-use std::cell::RefCell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+mod installed;
+mod told;
+
+pub(crate) use self::installed::observer_of;
+pub use self::installed::{Installed, install};
+pub(crate) use self::told::{around, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits};
 
 /// Is told what happens in the groups of a runtime.
 pub trait Observer: Send + Sync + 'static {
@@ -78,13 +84,16 @@ impl fmt::Debug for Outside {
     }
 }
 
-/// A number that no other group of this process has that is observed.
+/// A number that no other group of this process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId(NonZeroU64);
 
 impl GroupId {
-    /// What a group has that nobody observes.
-    pub(crate) const NONE: Self = Self(NonZeroU64::MAX);
+    /// Returns the number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
 
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -135,17 +144,32 @@ pub enum Event<'a> {
         /// What it is there for.
         role: MemberRole,
     },
-    /// A poll of a task begins.
+    /// A task was woken: it is polled again, soon. Told before it can be.
+    Woken {
+        /// The task.
+        task: TaskId,
+        /// The task in whose poll it was woken, if any: itself, where it gave way.
+        by: Option<TaskId>,
+    },
+    /// Somebody asked for a cancellation: of a task, a group, a token, and of all that is below. Told once for each request,
+    /// before anybody is woken for it; what comes of it is told by the ends of the tasks.
+    CancelRequested {
+        /// Why, and from where.
+        reason: &'a Reason,
+        /// The task in whose poll it was asked for, if any.
+        by: Option<TaskId>,
+    },
+    /// A poll of a task begins, on this thread.
     Polled {
         /// The task.
         task: TaskId,
     },
-    /// A poll of a task has ended, and the task hasn't.
+    /// A poll of a task has ended, on the thread that it began on, and the task hasn't.
     Pending {
         /// The task.
         task: TaskId,
     },
-    /// A task has ended, and its future is gone.
+    /// A task has ended, and its future is gone. A poll that was under way has ended with it, on this thread.
     Ended {
         /// The task.
         task: TaskId,
@@ -199,8 +223,8 @@ pub enum Ended<'a> {
     Failed,
     /// It was cancelled.
     Cancelled(&'a Reason),
-    /// With a panic.
-    Panicked,
+    /// With a panic, whose message this is.
+    Panicked(&'a str),
     /// Its runtime went away.
     RuntimeGone,
 }
@@ -255,68 +279,4 @@ pub enum Wait {
     Job(&'static Location<'static>),
     /// For another turn: it only gave way.
     Turn,
-}
-
-/// Whether any observer was ever handed out in this process.
-static WATCHED: AtomicBool = AtomicBool::new(false);
-
-/// An observer was handed out.
-pub(crate) fn watch() {
-    // Ordering: Relaxed; whoever has the observer has it from after this, on the same thread or by a lock.
-    WATCHED.store(true, Ordering::Relaxed);
-}
-
-/// Whether somebody may be told of anything.
-#[inline]
-pub(crate) fn is_on() -> bool {
-    // Ordering: Relaxed; see `watch`.
-    WATCHED.load(Ordering::Relaxed)
-}
-
-thread_local! {
-    /// Who is told where nothing is around the caller any more.
-    static STAND_IN: RefCell<Option<Arc<dyn Observer>>> = const { RefCell::new(None) };
-}
-
-/// Runs `f`, of which `observer` is told, where nothing is around it.
-pub(crate) fn on_behalf_of<T>(observer: Option<Arc<dyn Observer>>, f: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Arc<dyn Observer>>);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let after = STAND_IN.try_with(|stand_in| stand_in.replace(self.0.take())).ok().flatten();
-            drop(after);
-        }
-    }
-
-    let Some(observer) = observer else { return f() };
-    let Ok(before) = STAND_IN.try_with(|stand_in| stand_in.replace(Some(observer))) else { return f() };
-    let _restore = Restore(before);
-    f()
-}
-
-/// The observer around the caller.
-pub(crate) fn around() -> Option<Arc<dyn Observer>> {
-    if !is_on() {
-        return None;
-    }
-    let observer = context::group().and_then(|group| group.observer.clone());
-    observer.or_else(|| STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten())
-}
-
-/// Whether threads take turns around the caller. See [`Observer::takes_turns`].
-pub(crate) fn takes_turns() -> bool {
-    around().is_some_and(|observer| observer.takes_turns())
-}
-
-/// Tells the observer around the caller, if there is one.
-pub(crate) fn tell<'a>(event: impl FnOnce() -> Event<'a>) {
-    if let Some(observer) = around() {
-        observer.observe(&event());
-    }
-}
-
-/// Tells the observer around the caller what is waited for.
-pub(crate) fn waits(on: impl FnOnce() -> Wait) {
-    tell(|| Event::Waits { task: context::task_id(), on: on() });
 }

@@ -4,6 +4,7 @@ use crate::context;
 use crate::coop;
 use crate::observe::{self, Event, Observer, Resource, Wait};
 use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::tree::holders;
 use crate::wait_queue::{Removed, WaitQueue, Wakers, wake_all};
 use std::error::Error;
 use std::fmt;
@@ -297,10 +298,13 @@ impl Permits {
 
     #[cold]
     fn tell_taken(&self, permits: usize) {
+        let task = context::task_id();
+        if observe::is_recording() {
+            holders::taken(self.resource(), task, permits);
+        }
         let Some(observer) = observe::around() else { return };
         let before = self.state.lock().observer.replace(Arc::downgrade(&observer));
         drop(before);
-        let task = context::task().map(|task| task.id());
         observer.observe(&Event::Taken { resource: self.resource(), task, permits });
     }
 
@@ -314,10 +318,13 @@ impl Permits {
 
     #[cold]
     fn tell_given_back(&self, permits: usize) {
+        let task = context::task_id();
+        if observe::is_recording() {
+            holders::given_back(self.resource(), task, permits);
+        }
         // Where nothing is around who gives it back, whoever was told that it was taken.
         let known = || self.state.lock().observer.as_ref().and_then(Weak::upgrade);
         if let Some(observer) = observe::around().or_else(known) {
-            let task = context::task().map(|task| task.id());
             observer.observe(&Event::GivenBack { resource: self.resource(), task, permits });
         }
     }

@@ -14,9 +14,11 @@
 
 use crate::cancel::tree::Node;
 use crate::context::{self, Deadline, Deferral, Frame, FrameSlot, Shielded};
+use crate::observe;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::time::{Alarm, Due};
+use crate::tree::notes::Notes;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -96,13 +98,20 @@ struct Inside {
     scope: Arc<Node>,
     /// `None` once it is down.
     up: Option<Shielded>,
+    /// Where it is written down that it is up, until when.
+    noted: Option<(Arc<Notes>, Option<Instant>)>,
 }
 
 impl Inside {
-    fn new() -> Self {
+    fn new(end: Option<Instant>) -> Self {
         let scope = Node::root();
         let frame = Some(Frame { scope: Some(scope.clone()), ..Frame::default() });
-        Self { frame, scope, up: Some(Shielded::new()) }
+        let noted = if observe::is_recording() { context::notes() } else { None };
+        let noted = noted.map(|(notes, _)| (notes, end));
+        if let Some((notes, end)) = &noted {
+            notes.shield_up(*end);
+        }
+        Self { frame, scope, up: Some(Shielded::new()), noted }
     }
 
     /// What is inside is interrupted then at the earliest, should anything around want to; `end` is that of the budget.
@@ -114,6 +123,14 @@ impl Inside {
             end
         } else {
             around.zip(end).map(|(around, end)| around.max(end))
+        }
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some((notes, end)) = &self.noted {
+            notes.shield_down(*end);
         }
     }
 }
@@ -136,8 +153,8 @@ impl<F: Future, R: Runtime> Future for Shield<F, R> {
         if this.inside.is_none() && this.deferral.defers_next_shield::<R>(cx) {
             return Poll::Pending;
         }
-        let inside = this.inside.get_or_insert_with(Inside::new);
         let end = this.budget.fix::<R>(this.alarm.location());
+        let inside = this.inside.get_or_insert_with(|| Inside::new(end));
         let deadline = inside.deadline(end);
         if let Some(frame) = &mut inside.frame {
             frame.deadline = Deadline::Exactly(deadline);

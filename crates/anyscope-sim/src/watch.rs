@@ -161,7 +161,7 @@ impl Table {
                     Ended::Completed => Kind::Completed,
                     Ended::Failed => Kind::Failed,
                     Ended::Cancelled(_) => Kind::Cancelled,
-                    Ended::Panicked => Kind::Panicked,
+                    Ended::Panicked(_) => Kind::Panicked,
                     _ => Kind::RuntimeGone,
                 };
                 self.log(kind, Some(task));

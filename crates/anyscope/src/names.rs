@@ -17,6 +17,7 @@ pub use core::{
 
 // Both of that name: the function, and the module beside it.
 pub use core::channel;
+pub use core::tree;
 
 /// A group of tasks, each of which ends with a value: see [`anyscope_core::TaskGroup`].
 pub type TaskGroup = core::TaskGroup<Current>;

@@ -49,6 +49,7 @@
 
 use super::reason::Reason;
 use crate::context;
+use crate::observe::{self, Event};
 use crate::sync::{self, Arc, AtomicBool, Mutex, MutexGuard, Ordering, Weak};
 use crate::wait_queue::{WaitQueue, wake_all};
 use slab::Slab;
@@ -246,6 +247,9 @@ impl Node {
     pub(crate) fn cancel(self: &Arc<Self>, reason: &Reason) -> bool {
         // All are marked before the first is woken, so that nobody woken finds a relative still live.
         let (is_first, wakers) = self.sweep(reason);
+        if is_first {
+            observe::tell(|| Event::CancelRequested { reason, by: context::task_id() });
+        }
         wake_all(wakers);
         is_first
     }

@@ -37,6 +37,7 @@ use super::drive::Driver;
 use super::finaliser::Finaliser;
 use super::orphan::Adopted;
 use super::owner::Owner;
+use super::peek::Below;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context;
@@ -46,12 +47,14 @@ use crate::local::Binding;
 use crate::observe::{self, Event, GroupId, Observer, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, Mutex, Weak, downgrade};
-use crate::task::halves::{Doom, Order, Ran, Spent, Work};
+use crate::sync::{Arc, Mutex, OnceBox, Weak, downgrade};
+use crate::task::halves::{Doom, Glance, Order, Ran, Spent, Work};
 use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
+use crate::tree::notes::Notes;
 use crate::wait_queue::{WaitQueue, wake_all};
 use slab::Slab;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
@@ -82,8 +85,15 @@ pub(crate) struct GroupCore {
     /// Where it was opened.
     pub(super) location: &'static Location<'static>,
     pub(crate) id: GroupId,
+    name: Option<Cow<'static, str>>,
+    /// The task that the body runs in, where that is a member of the parent's.
+    pub(super) opened_in: Option<TaskId>,
+    /// What is known of the body, where nothing is around it.
+    notes: OnceBox<Arc<Notes>>,
     /// Who is told what happens in it.
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether the observer chooses whose turn it is.
+    takes_turns: bool,
     pub(super) state: Mutex<State>,
 }
 
@@ -108,7 +118,7 @@ pub(super) enum Strangers {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    members: Slab<Entry>,
+    pub(super) members: Slab<Entry>,
     pub(super) adopted: usize,
     ready: VecDeque<usize>,
     waiting: VecDeque<(usize, TaskId)>,
@@ -126,7 +136,7 @@ pub(super) struct State {
     failed: bool,
     /// Why the body didn't come to its end, where it didn't.
     cut: Option<Reason>,
-    body_over: bool,
+    pub(super) body_over: bool,
     /// How many of the members are children.
     pub(super) children: usize,
     /// The services that live, in the order of spawning.
@@ -148,15 +158,22 @@ pub(super) struct State {
     owner: Option<Waker>,
     adopter: Option<Adopted>,
     pub(super) strangers: Strangers,
+    /// The groups inside that a tree finds here.
+    pub(super) below: Slab<Below>,
+    /// Where this one is among those of the group around.
+    pub(super) listing: Option<usize>,
+    /// Members that are being polled, which a tree would know too little of. Each goes while somebody has it, so that its
+    /// allocation isn't freed by this.
+    pub(super) out: Vec<Glance>,
 }
 
-struct Entry {
+pub(super) struct Entry {
     /// See invariant 2.
-    work: Option<Work>,
+    pub(super) work: Option<Work>,
     /// `None` while the place is only kept.
-    id: Option<TaskId>,
-    role: Role,
-    stage: Stage,
+    pub(super) id: Option<TaskId>,
+    pub(super) role: Role,
+    pub(super) stage: Stage,
     started: bool,
     /// Whether it isn't simply cancelled with the group.
     apart: bool,
@@ -231,7 +248,7 @@ pub(crate) struct Surroundings {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Open,
     Finalising,
     Abandoned,
@@ -379,7 +396,7 @@ impl GroupCore {
         runtime: DynRuntime,
         around: Surroundings,
         limit: usize,
-        name: Option<&str>,
+        name: Option<Cow<'static, str>>,
         location: &'static Location<'static>,
     ) -> Arc<Self> {
         let Surroundings { group: parent, scope, deadline, locals, held } = around;
@@ -388,14 +405,15 @@ impl GroupCore {
         // A stray has one member, or hardly more.
         let is_stray = kind == Kind::Detached && parent.is_none();
         let max_drivers = if is_stray { 1 } else { runtime.parallelism().max(1) };
-        let observer = runtime.observer();
-        let id = if observer.is_some() { GroupId::next() } else { GroupId::NONE };
+        let observer = observe::observer_of(&runtime);
+        let takes_turns = observer.as_ref().is_some_and(|observer| observer.takes_turns());
+        let id = GroupId::next();
+        let opened_in = context::task_id();
         if let Some(observer) = &observer {
-            observe::watch();
-            let (parent, task) = (parent.as_ref().map(|parent| parent.id), context::task_id());
-            observer.observe(&Event::GroupOpened { group: id, parent, task, name, location });
+            let (parent, name) = (parent.as_ref().map(|parent| parent.id), name.as_deref());
+            observer.observe(&Event::GroupOpened { group: id, parent, task: opened_in, name, location });
         }
-        Arc::new(Self {
+        let group = Arc::new(Self {
             kind,
             runtime,
             parent,
@@ -409,7 +427,11 @@ impl GroupCore {
             max_drivers,
             location,
             id,
+            name,
+            opened_in,
+            notes: OnceBox::new(),
             observer,
+            takes_turns,
             state: Mutex::new(State {
                 phase: Phase::Open,
                 members: Slab::new(),
@@ -439,8 +461,41 @@ impl GroupCore {
                 owner: None,
                 adopter: None,
                 strangers: Strangers::None,
+                below: Slab::new(),
+                listing: None,
+                out: Vec::new(),
             }),
-        })
+        });
+        if kind == Kind::Run || observe::is_recording() {
+            group.list();
+        }
+        if kind == Kind::Run && observe::is_recording() {
+            group.make_notes(true);
+        }
+        group
+    }
+
+    pub(crate) fn name(&self) -> Option<&Cow<'static, str>> {
+        self.name.as_ref()
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    pub(crate) fn notes(&self) -> Option<&Arc<Notes>> {
+        self.notes.get()
+    }
+
+    /// What is known of the body, from now on.
+    pub(crate) fn make_notes(&self, from_birth: bool) -> Arc<Notes> {
+        if self.notes.get().is_none() {
+            let _ = self.notes.set(Box::new(Notes::new(self.runtime.now(), from_birth)));
+        }
+        match self.notes.get() {
+            Some(notes) => notes.clone(),
+            None => unreachable!("they were set"),
+        }
     }
 
     pub(crate) fn runtime(&self) -> &DynRuntime {
@@ -636,11 +691,16 @@ impl GroupCore {
 
     /// Sees to it that a cancellation of the children reaches those that are idle or held back.
     pub(crate) fn watch(self: &Arc<Self>) {
-        {
+        let is_listed = {
             let mut state = self.state.lock();
             if mem::replace(&mut state.watched, true) {
                 return;
             }
+            state.listing.is_some()
+        };
+        if !is_listed {
+            // Here and not when it is opened: most groups never come to have a member that waits.
+            self.list();
         }
         let waker = Waker::from(Arc::new(Watcher(downgrade(self))));
         if self.children.poll_cancelled(&mut None, &mut Context::from_waker(&waker)).is_ready() {
@@ -944,9 +1004,9 @@ impl GroupCore {
         if !more {
             return Next::Nothing;
         }
-        if let Some(observer) = &self.observer {
+        if self.takes_turns {
             drop(state);
-            return self.pop_chosen(&**observer);
+            return self.pop_chosen();
         }
         // What was queued by a poll, and not by a wake, has woken nobody yet.
         if state.ready.len() > 1 && (state.drivers < self.max_drivers || !state.idle.is_empty()) {
@@ -958,10 +1018,10 @@ impl GroupCore {
         state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
     }
 
-    fn pop_chosen(&self, observer: &dyn Observer) -> Next {
+    fn pop_chosen(&self) -> Next {
         let ready = self.state.lock().queued();
         // Asked without the lock. Where the queue has become shorter since, there is nothing to choose.
-        let chosen = observer.choose(ready);
+        let chosen = self.observer.as_ref().map_or(0, |observer| observer.choose(ready));
         let mut state = self.state.lock();
         if chosen < state.queued() {
             if let Some(key) = state.ready.remove(chosen) {
@@ -1121,6 +1181,9 @@ impl State {
             // Whatever was destroyed meanwhile left its key behind.
             let entry = self.members.get_mut(key).filter(|entry| entry.stage == Stage::Queued);
             if let Some(work) = entry.and_then(Entry::take) {
+                if work.seat().is_told_of() {
+                    self.out.push(work.glance());
+                }
                 return Some(work);
             }
         }
@@ -1144,6 +1207,7 @@ impl State {
         let seat = work.seat();
         let key = seat.key();
         let again = seat.woke_itself();
+        self.is_back(seat);
         let entry = &mut self.members[key];
         match entry.doom {
             Some(Doom::RuntimeGone) => return Some((work, Doom::RuntimeGone)),
@@ -1164,9 +1228,19 @@ impl State {
         None
     }
 
+    /// Somebody who had a member brings it back, and has it still.
+    fn is_back(&mut self, member: &Seat) {
+        if !self.out.is_empty() {
+            self.out.retain(|glance| !glance.seat().is(member));
+        }
+    }
+
     /// Takes a member that has ended off the list. Says whether something may be [due](Self::due) now.
     fn finish(&mut self, group: &GroupCore, key: usize, seat: Option<&Seat>) -> bool {
         let Some(entry) = self.members.try_remove(key) else { return false };
+        if let Some(seat) = seat {
+            self.is_back(seat);
+        }
         match entry.role {
             Role::Child => self.children -= 1,
             Role::Service => self.services.retain(|service| service.key != key),
@@ -1308,9 +1382,9 @@ impl State {
 impl Drop for GroupCore {
     fn drop(&mut self) {
         // A chain of groups is taken apart in a loop, however deep it is.
-        let mut next = self.parent.take();
+        let mut next = self.unlist();
         while let Some(mut group) = next.and_then(Arc::into_inner) {
-            next = group.parent.take();
+            next = group.unlist();
         }
     }
 }

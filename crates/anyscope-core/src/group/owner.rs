@@ -6,6 +6,7 @@ use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
+use crate::observe;
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, thread_local, yield_now};
 use crate::task::TaskRef;
@@ -56,7 +57,7 @@ impl Owner {
             locals: plan.locals.into_iter().fold(context::locals(), |around, local| Some(local(around))),
             held: context::held(),
         };
-        let group = GroupCore::new(Kind::Scope, runtime, around, plan.limit, plan.name.as_deref(), location);
+        let group = GroupCore::new(Kind::Scope, runtime, around, plan.limit, plan.name.clone(), location);
         Self { group, name: plan.name, location, root: false }
     }
 
@@ -70,8 +71,14 @@ impl Owner {
     /// Opens the group of what a run has detached. Of what is around, it has the runtime, and who waits for what it leaves.
     fn of_strangers(run: &Arc<GroupCore>, location: &'static Location<'static>) -> Self {
         let around = Surroundings { group: Some(run.clone()), ..Surroundings::default() };
-        let group =
-            GroupCore::new(Kind::Detached, run.runtime().clone(), around, usize::MAX, Some("detached"), location);
+        let group = GroupCore::new(
+            Kind::Detached,
+            run.runtime().clone(),
+            around,
+            usize::MAX,
+            Some("detached".into()),
+            location,
+        );
         Self { group, name: Some("detached".into()), location, root: false }
     }
 
@@ -134,9 +141,16 @@ impl Owner {
                 // The body may be polled within other deadlines than at its first poll, and the children follow.
                 self.group.set_deadline(context::deadline());
             }
+            let notes = (self.root && observe::is_recording()).then(|| self.group.make_notes(false));
+            if let Some(notes) = &notes {
+                notes.polled(self.group.runtime().now());
+            }
             let polled = context::within(slot, || {
                 guard::catch(|| body.as_mut().as_pin_mut().map_or(Poll::Pending, |body| body.poll(cx)))
             });
+            if let Some(notes) = notes {
+                notes.returned(self.group.runtime().now());
+            }
             let ended = match polled {
                 Ok(Poll::Ready(output)) => Some(Ok(Some(output))),
                 Err(payload) => Some(Err(payload)),

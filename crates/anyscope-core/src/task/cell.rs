@@ -33,8 +33,9 @@ use crate::cancel::tree::Node;
 use crate::context;
 use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
-use crate::observe::{Ended, Event, MemberRole};
+use crate::observe::{self, Ended, Event, MemberRole};
 use crate::outcome::{Outcome, Panic};
+use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -159,6 +160,9 @@ where
         };
         observer.observe(&Event::Spawned { task: &seat.task(), group: seat.group().id, role });
     }
+    if observe::is_recording() {
+        seat.make_notes(true);
+    }
     if seat.is_apart() {
         seat.watch(&own.kept_waker());
     }
@@ -218,6 +222,10 @@ where
         return end(own, End::Cancelled, None);
     }
     seat.begin();
+    let notes = observe::is_recording().then(|| seat.make_notes(false).clone());
+    if let Some(notes) = &notes {
+        notes.polled(seat.group().runtime().now());
+    }
     // Kept out here: where the future's destructor panics, nothing else is to be dropped by that.
     let (mut output, mut step) = (None, None);
     let polled = own.with(|mut held, seat, cx| {
@@ -237,6 +245,9 @@ where
             })
         })
     });
+    if let Some(notes) = notes {
+        notes.returned(own.seat().group().runtime().now());
+    }
     match (step, polled) {
         // What nearly every child comes to, on a short way.
         (Some(Step::Value(value)), Ok(())) if own.seat().is_plain() && own.seat().group().observer.is_none() => {
@@ -305,7 +316,7 @@ where
             Outcome::Completed(_) => Ended::Completed,
             Outcome::Cancelled(_) if failed => Ended::Failed,
             Outcome::Cancelled(reason) => Ended::Cancelled(reason),
-            Outcome::Panicked(_) => Ended::Panicked,
+            Outcome::Panicked(panic) => Ended::Panicked(panic.message()),
             Outcome::RuntimeGone => Ended::RuntimeGone,
         };
         Event::Ended { task: own.seat().id(), how }

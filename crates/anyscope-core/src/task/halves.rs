@@ -264,10 +264,24 @@ impl Work {
         self.0.seat()
     }
 
+    /// A look at it, for who has to do without the work.
+    pub(crate) fn glance(&self) -> Glance {
+        Glance(self.0.clone())
+    }
+
     /// Polls the child, or ends it.
     pub(crate) fn run(self, order: Order) -> Ran<Self> {
         // SAFETY: this is the one right, by invariant 1, and is used up.
         unsafe { self.0.run(order) }
+    }
+}
+
+/// The head of a child, and no right to anything in it.
+pub(crate) struct Glance(Arc<dyn Erased>);
+
+impl Glance {
+    pub(crate) fn seat(&self) -> &Seat {
+        self.0.seat()
     }
 }
 

@@ -10,7 +10,10 @@ use crate::context::{self, Shields};
 use crate::group::core::GroupCore;
 use crate::limiter::Held;
 use crate::local::Binding;
+use crate::observe::{self, Event};
+use crate::runtime::Runtime;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceBox, OnceLock, Ordering};
+use crate::tree::notes::Notes;
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
@@ -45,6 +48,7 @@ struct Rare {
     /// The values of task-locals. They go when the child ends, whoever keeps its allocation.
     locals: Mutex<Option<Arc<Binding>>>,
     held: Option<Arc<Held>>,
+    notes: OnceLock<Arc<Notes>>,
 }
 
 impl Default for Rare {
@@ -56,6 +60,7 @@ impl Default for Rare {
             shields: OnceLock::new(),
             locals: Mutex::new(None),
             held: None,
+            notes: OnceLock::new(),
         }
     }
 }
@@ -109,7 +114,7 @@ impl Birth {
             let shields = if late { OnceLock::from(Shields::up_for_good()) } else { OnceLock::new() };
             let node = node.map_or_else(OnceLock::new, OnceLock::from);
             let locals = Mutex::new(locals);
-            let _ = rare.set(Box::new(Rare { name, node, watch: OnceLock::new(), shields, locals, held }));
+            let _ = rare.set(Box::new(Rare { name, node, shields, locals, held, ..Rare::default() }));
         }
         Seat { group, id, location, rare, key: AtomicU32::new(NOWHERE), again: AtomicBool::new(false), late, apart }
     }
@@ -151,9 +156,34 @@ impl Seat {
         self.rare.get()?.name.as_deref()
     }
 
+    pub(crate) fn task_name(&self) -> Option<Cow<'static, str>> {
+        self.rare.get()?.name.clone()
+    }
+
     pub(crate) fn task(&self) -> TaskRef {
-        let name = self.rare.get().and_then(|rare| rare.name.clone());
-        TaskRef { id: self.id, name, location: self.location }
+        TaskRef { id: self.id, name: self.task_name(), location: self.location }
+    }
+
+    /// Whether a tree is to know it also while it is being polled.
+    #[inline]
+    pub(crate) fn is_told_of(&self) -> bool {
+        self.name().is_some() || observe::is_recording()
+    }
+
+    pub(crate) fn notes(&self) -> Option<&Arc<Notes>> {
+        self.rare.get()?.notes.get()
+    }
+
+    /// What is known of it, from now on.
+    pub(crate) fn make_notes(&self, from_birth: bool) -> &Arc<Notes> {
+        let notes = &self.rare().notes;
+        if notes.get().is_none() {
+            let _ = notes.set(Notes::new(self.group.runtime().now(), from_birth));
+        }
+        match notes.get() {
+            Some(notes) => notes,
+            None => unreachable!("they were set"),
+        }
     }
 
     pub(crate) fn locals(&self) -> Option<Arc<Binding>> {
@@ -220,7 +250,7 @@ impl Seat {
         }
     }
 
-    fn made_node(&self) -> Option<&Arc<Node>> {
+    pub(crate) fn made_node(&self) -> Option<&Arc<Node>> {
         self.rare.get()?.node.get()
     }
 
@@ -304,6 +334,7 @@ impl Seat {
 
     /// Has the child polled again.
     pub(crate) fn wake(&self) {
+        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
         if context::is_polled_here(self) {
             // Ordering: Relaxed; the poll that is under way on this very thread looks when it returns.
             self.again.store(true, Ordering::Relaxed);

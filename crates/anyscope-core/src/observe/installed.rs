@@ -1,0 +1,107 @@
+//! Observers of a tool's, that watch whatever runtime there is.
+
+use super::{Event, Observer, told};
+use crate::runtime::{DynRuntime, Runtime};
+use crate::sync::Arc;
+use std::fmt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// All of them, as one.
+static INSTALLED: RwLock<Option<Arc<dyn Observer>>> = RwLock::new(None);
+
+/// Those that it is made of.
+static LIST: RwLock<Vec<Arc<dyn Observer>>> = RwLock::new(Vec::new());
+
+/// Has `observer` told of what happens in every group that is opened from now on, on any runtime, until what this returns is
+/// dropped. A group that is open by then goes on telling it to its end.
+///
+/// Where there are several, and where the runtime has one of its own, each is told, in the order in which they were
+/// installed; only the runtime's chooses.
+pub fn install(observer: Arc<dyn Observer>) -> Installed {
+    change(|list| list.push(observer.clone()));
+    told::watch();
+    Installed(observer)
+}
+
+/// Keeps an observer installed, until it is dropped. Made by [`install`].
+#[must_use = "the observer is told of nothing once this is dropped"]
+pub struct Installed(Arc<dyn Observer>);
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        change(|list| {
+            if let Some(index) = list.iter().position(|observer| Arc::ptr_eq(observer, &self.0)) {
+                list.remove(index);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Installed").finish_non_exhaustive()
+    }
+}
+
+fn change(change: impl FnOnce(&mut Vec<Arc<dyn Observer>>)) {
+    let before = {
+        let mut list = write(&LIST);
+        change(&mut list);
+        let all = together(list.iter().cloned());
+        std::mem::replace(&mut *write(&INSTALLED), all)
+    };
+    // An observer's destructor is a tool's.
+    drop(before);
+}
+
+/// Those that are installed.
+pub(super) fn installed() -> Option<Arc<dyn Observer>> {
+    read(&INSTALLED).clone()
+}
+
+/// Who is told of what happens in a group on `runtime`.
+pub(crate) fn observer_of(runtime: &DynRuntime) -> Option<Arc<dyn Observer>> {
+    let of_the_runtime = runtime.observer();
+    if of_the_runtime.is_some() {
+        told::watch();
+    }
+    if told::is_on() { together(of_the_runtime.into_iter().chain(installed())) } else { None }
+}
+
+/// Several observers as one, of which the first chooses.
+fn together(observers: impl Iterator<Item = Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
+    let mut observers: Vec<_> = observers.collect();
+    if observers.len() > 1 { Some(Arc::new(Together(observers))) } else { observers.pop() }
+}
+
+struct Together(Vec<Arc<dyn Observer>>);
+
+impl Observer for Together {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|observer| observer.observe(event));
+    }
+
+    fn choose(&self, of: usize) -> usize {
+        self.0.first().map_or(0, |first| first.choose(of))
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.0.first().is_some_and(|first| first.takes_turns())
+    }
+
+    fn job_asks(&self) {
+        self.0.iter().for_each(|observer| observer.job_asks());
+    }
+
+    fn outside(&self, begins: bool) {
+        self.0.iter().for_each(|observer| observer.outside(begins));
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

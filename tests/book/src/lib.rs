@@ -22,3 +22,9 @@ mod simulator {}
 mod library {}
 #[doc = include_str!("../../../docs/book/src/adapter.md")]
 mod adapter {}
+#[doc = include_str!("../../../docs/book/src/tree.md")]
+mod tree {}
+#[doc = include_str!("../../../docs/book/src/migration.md")]
+mod migration {}
+#[doc = include_str!("../../../docs/book/src/laws.md")]
+mod laws {}

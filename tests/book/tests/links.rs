@@ -104,9 +104,10 @@ fn is_documented(link: &str) -> bool {
     }
     let Some((kind, name)) = file.strip_suffix(".html").and_then(|file| file.split_once('.')) else { return false };
     api.lines().any(|line| {
-        // An item that is another crate's is written down as what it is there.
-        let item = line.replace("#[non_exhaustive] ", "").replace("anyscope_core::", "anyscope::");
-        let words: Vec<&str> = item.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).collect();
+        let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        let words: Vec<&str> =
+            words.map(|word| word.trim_end_matches(':')).take_while(|word| *word != "where").collect();
+        // What is another crate's is written down as a `use`, and isn't told of what kind it is.
         let is_kind = words.contains(&kind) || words.contains(&"use");
         is_kind && words.iter().any(|word| *word == format!("{path}::{name}"))
     })

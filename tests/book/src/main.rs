@@ -23,6 +23,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -36,7 +37,12 @@ fn main() -> ExitCode {
         named.remove(0);
     }
     let root = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the workspace is there");
-    let place = std::env::temp_dir().join(format!("anyscope-book-{}", std::process::id()));
+    // Outside of the workspace, or `cargo new` makes a member of what it makes; and the same each time, or cargo keeps what it
+    // built for each.
+    let mut hasher = DefaultHasher::new();
+    root.hash(&mut hasher);
+    let place = std::env::temp_dir().join(format!("anyscope-book-{:x}", hasher.finish()));
+    let _ = fs::remove_dir_all(&place);
     let mut failed = Vec::new();
     for chapter in chapters(&root).into_iter().filter(|chapter| named.is_empty() || named.contains(chapter)) {
         let file = root.join("docs/book/src").join(format!("{chapter}.md"));

@@ -105,11 +105,9 @@ fn is_documented(link: &str) -> bool {
     let Some((kind, name)) = file.strip_suffix(".html").and_then(|file| file.split_once('.')) else { return false };
     api.lines().any(|line| {
         let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-        let words: Vec<&str> =
-            words.map(|word| word.trim_end_matches(':')).take_while(|word| *word != "where").collect();
+        let words: Vec<&str> = words.map(|word| word.trim_end_matches(':')).collect();
         // What is another crate's is written down as a `use`, and isn't told of what kind it is.
-        let is_kind = words.contains(&kind) || words.contains(&"use");
-        is_kind && words.iter().any(|word| *word == format!("{path}::{name}"))
+        words.windows(2).any(|pair| (pair[0] == kind || pair[0] == "use") && pair[1] == format!("{path}::{name}"))
     })
 }
 

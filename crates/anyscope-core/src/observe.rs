@@ -8,6 +8,7 @@
 //! the middle of what it is told of: it takes notes, and neither panics nor calls back.
 
 use crate::cancel::reason::Reason;
+use crate::group::core::Role;
 use crate::sync::Arc;
 use crate::task::{TaskId, TaskRef};
 use std::fmt;
@@ -239,6 +240,16 @@ pub enum MemberRole {
     Service,
     /// A finaliser, or a clean-up.
     Late,
+}
+
+impl From<Role> for MemberRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Child => Self::Child,
+            Role::Service => Self::Service,
+            Role::Late => Self::Late,
+        }
+    }
 }
 
 /// What permits are taken of, or a lock is.

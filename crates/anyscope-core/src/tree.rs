@@ -77,7 +77,9 @@ pub fn tree() -> Tree {
 /// To be called at the start of a program that is to be looked at later: a tree knows all of a task then, from its spawn. It
 /// costs two looks at the clock for each poll and one for each wait; the figures are in `docs/performance.md`.
 pub fn record() {
-    observe::record();
+    if observe::record() {
+        walk::be_told();
+    }
 }
 
 /// What lived at one time, in the order of a walk: each group and task comes after the one that it is in, and before the next
@@ -178,8 +180,6 @@ pub enum GroupState {
     Cancelling,
     /// Its future was dropped, and something of it had to be left running.
     Dropped,
-    /// It has ended, this very moment.
-    Ended,
 }
 
 /// What a task does.
@@ -499,12 +499,17 @@ impl Holder {
 
 /// What a task is called in a text.
 fn called(id: TaskId, name: Option<&str>, location: Option<&Location<'_>>) -> String {
-    match (name, location) {
+    match (name.map(on_one_line), location) {
         (Some(name), Some(location)) => format!("`{name}` (spawned at {location})"),
         (Some(name), None) => format!("`{name}`"),
         (None, Some(location)) => format!("{id} (spawned at {location})"),
         (None, None) => id.to_string(),
     }
+}
+
+/// A name, with whatever would end its line told by an escape: names are often made of what a client has sent.
+fn on_one_line(name: &str) -> Cow<'_, str> {
+    if name.contains(char::is_control) { name.escape_debug().to_string().into() } else { name.into() }
 }
 
 /// The task around the caller, in whose poll a tree may be drawn.

@@ -37,7 +37,7 @@ use super::drive::Driver;
 use super::finaliser::Finaliser;
 use super::orphan::Adopted;
 use super::owner::Owner;
-use super::peek::Below;
+use super::peek::{Listing, Shown};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context;
@@ -48,7 +48,7 @@ use crate::observe::{self, Event, GroupId, Observer, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, Mutex, OnceBox, Weak, downgrade};
-use crate::task::halves::{Doom, Glance, Order, Ran, Spent, Work};
+use crate::task::halves::{Doom, Order, Ran, Spent, Work};
 use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
 use crate::tree::notes::Notes;
@@ -58,6 +58,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
@@ -85,13 +86,16 @@ pub(crate) struct GroupCore {
     /// Where it was opened.
     pub(super) location: &'static Location<'static>,
     pub(crate) id: GroupId,
-    name: Option<Cow<'static, str>>,
+    /// In a box, as few have one.
+    name: Option<Box<Cow<'static, str>>>,
     /// The task that the body runs in, where that is a member of the parent's.
     pub(super) opened_in: Option<TaskId>,
     /// What is known of the body, where nothing is around it.
     notes: OnceBox<Arc<Notes>>,
     /// Who is told what happens in it.
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether anybody is told what happens in it: the observer, or whoever draws a tree.
+    told: AtomicBool,
     /// Whether the observer chooses whose turn it is.
     takes_turns: bool,
     pub(super) state: Mutex<State>,
@@ -158,13 +162,10 @@ pub(super) struct State {
     owner: Option<Waker>,
     adopter: Option<Adopted>,
     pub(super) strangers: Strangers,
-    /// The groups inside that a tree finds here.
-    pub(super) below: Slab<Below>,
-    /// Where this one is among those of the group around.
-    pub(super) listing: Option<usize>,
-    /// Members that are being polled, which a tree would know too little of. Each goes while somebody has it, so that its
-    /// allocation isn't freed by this.
-    pub(super) out: Vec<Glance>,
+    /// Made for the first that is to be in it.
+    pub(super) shown: Option<Box<Shown>>,
+    /// Where this one is among those of the group around; see `peek.rs`.
+    pub(super) listing: Listing,
 }
 
 pub(super) struct Entry {
@@ -177,6 +178,8 @@ pub(super) struct Entry {
     started: bool,
     /// Whether it isn't simply cancelled with the group.
     apart: bool,
+    /// Whether it has a name, by which a tree is to know it also while somebody has it.
+    named: bool,
     /// What is to become of it when it is brought back.
     doom: Option<Doom>,
     /// Whether a shutdown found it at work while somebody had it.
@@ -209,6 +212,7 @@ impl Entry {
             stage: Stage::Kept,
             started: false,
             apart: false,
+            named: false,
             doom: None,
             straggler: false,
         }
@@ -406,6 +410,7 @@ impl GroupCore {
         let is_stray = kind == Kind::Detached && parent.is_none();
         let max_drivers = if is_stray { 1 } else { runtime.parallelism().max(1) };
         let observer = observe::observer_of(&runtime);
+        let told = AtomicBool::new(observer.is_some() || observe::is_recording());
         let takes_turns = observer.as_ref().is_some_and(|observer| observer.takes_turns());
         let id = GroupId::next();
         let opened_in = context::task_id();
@@ -427,10 +432,11 @@ impl GroupCore {
             max_drivers,
             location,
             id,
-            name,
+            name: name.map(Box::new),
             opened_in,
             notes: OnceBox::new(),
             observer,
+            told,
             takes_turns,
             state: Mutex::new(State {
                 phase: Phase::Open,
@@ -461,9 +467,8 @@ impl GroupCore {
                 owner: None,
                 adopter: None,
                 strangers: Strangers::None,
-                below: Slab::new(),
-                listing: None,
-                out: Vec::new(),
+                shown: None,
+                listing: Listing::NOWHERE,
             }),
         });
         if kind == Kind::Run || observe::is_recording() {
@@ -476,7 +481,7 @@ impl GroupCore {
     }
 
     pub(crate) fn name(&self) -> Option<&Cow<'static, str>> {
-        self.name.as_ref()
+        self.name.as_deref()
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -547,7 +552,8 @@ impl GroupCore {
             drop(state);
             return self.fill(None, role, work);
         }
-        let (id, apart) = (work.seat().id(), work.seat().is_apart());
+        let seat = work.seat();
+        let (id, apart, named) = (seat.id(), seat.is_apart(), seat.name().is_some());
         let vacant = state.members.vacant_entry();
         let key = vacant.key();
         work.seat().set_key(key);
@@ -557,6 +563,7 @@ impl GroupCore {
             stage: Stage::Queued,
             started: true,
             apart,
+            named,
             ..Entry::kept(Role::Child)
         });
         state.admitted += 1;
@@ -582,6 +589,7 @@ impl GroupCore {
             let entry = &mut state.members[key];
             entry.id = Some(seat.id());
             entry.apart = seat.is_apart();
+            entry.named = seat.name().is_some();
             if let Some(node) = service {
                 state.services.push(Service { key, node, told: false });
             }
@@ -691,17 +699,11 @@ impl GroupCore {
 
     /// Sees to it that a cancellation of the children reaches those that are idle or held back.
     pub(crate) fn watch(self: &Arc<Self>) {
-        let is_listed = {
-            let mut state = self.state.lock();
-            if mem::replace(&mut state.watched, true) {
-                return;
-            }
-            state.listing.is_some()
-        };
-        if !is_listed {
-            // Here and not when it is opened: most groups never come to have a member that waits.
-            self.list();
+        if mem::replace(&mut self.state.lock().watched, true) {
+            return;
         }
+        // Here and not when it is opened: most groups never come to have a member that waits.
+        self.list();
         let waker = Waker::from(Arc::new(Watcher(downgrade(self))));
         if self.children.poll_cancelled(&mut None, &mut Context::from_waker(&waker)).is_ready() {
             self.rouse_all();
@@ -1015,7 +1017,7 @@ impl GroupCore {
             wake.go(self);
             state = self.state.lock();
         }
-        state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
+        state.pop(self.is_told()).map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
     }
 
     fn pop_chosen(&self) -> Next {
@@ -1028,13 +1030,29 @@ impl GroupCore {
                 state.ready.push_front(key);
             }
         }
-        state.pop().map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
+        state.pop(self.is_told()).map_or(Next::Nothing, |work| Next::Run(work, Order::Poll))
+    }
+
+    /// Whether what happens in it is told to anybody, or written down.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        // Ordering: Relaxed; who doesn't see it yet writes nothing down yet.
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Has it written down from now on what happens in it.
+    pub(crate) fn be_told(&self) {
+        // Ordering: Relaxed, as above.
+        self.told.store(true, Ordering::Relaxed);
     }
 
     /// Tells the observer, if there is one.
+    #[inline]
     pub(crate) fn tell<'a>(&self, event: impl FnOnce(GroupId) -> Event<'a>) {
-        if let Some(observer) = &self.observer {
-            observer.observe(&event(self.id));
+        if self.is_told() {
+            if let Some(observer) = &self.observer {
+                observer.observe(&event(self.id));
+            }
         }
     }
 
@@ -1043,7 +1061,7 @@ impl GroupCore {
         let kept = waker.clone();
         let (next, unused) = {
             let mut state = self.state.lock();
-            let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.pop() };
+            let ready = if cfg!(bug_driver_parks_blindly) { None } else { state.pop(self.is_told()) };
             if let Some(work) = ready {
                 (Next::Run(work, Order::Poll), Some(kept))
             } else if state.phase == Phase::Ended
@@ -1174,15 +1192,24 @@ impl State {
         }
     }
 
+    /// Has a tree know a member also while somebody has it.
+    #[cold]
+    fn keep_in_sight(&mut self, member: &Work) {
+        self.shown.get_or_insert_default().out.push(member.glance());
+    }
+
     /// Takes the member that has been ready longest.
-    fn pop(&mut self) -> Option<Work> {
+    #[inline]
+    fn pop(&mut self, is_told: bool) -> Option<Work> {
         loop {
             let key = self.ready.pop_front()?;
             // Whatever was destroyed meanwhile left its key behind.
             let entry = self.members.get_mut(key).filter(|entry| entry.stage == Stage::Queued);
-            if let Some(work) = entry.and_then(Entry::take) {
-                if work.seat().is_told_of() {
-                    self.out.push(work.glance());
+            let Some(entry) = entry else { continue };
+            let is_told_of = entry.named || is_told;
+            if let Some(work) = entry.take() {
+                if is_told_of {
+                    self.keep_in_sight(&work);
                 }
                 return Some(work);
             }
@@ -1229,9 +1256,15 @@ impl State {
     }
 
     /// Somebody who had a member brings it back, and has it still.
+    #[inline]
     fn is_back(&mut self, member: &Seat) {
-        if !self.out.is_empty() {
-            self.out.retain(|glance| !glance.seat().is(member));
+        #[cold]
+        fn out_of_sight(shown: &mut Shown, member: &Seat) {
+            shown.out.retain(|glance| !glance.seat().is(member));
+        }
+
+        if let Some(shown) = &mut self.shown {
+            out_of_sight(shown, member);
         }
     }
 

@@ -5,12 +5,15 @@
 
 use super::core::{GroupCore, Phase, Role, Stage, State};
 use crate::cancel::tree::Node;
+use crate::observe;
 use crate::sync::Arc;
 use crate::task::TaskId;
+use crate::task::halves::Glance;
 use crate::task::seat::Seat;
 use crate::tree::notes::Notes;
 use slab::Slab;
 use std::borrow::Cow;
+use std::mem;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError, Weak};
 
@@ -20,11 +23,40 @@ const AT_ONCE: usize = 256;
 /// The groups that nothing is around.
 static ROOTS: Mutex<Slab<Weak<GroupCore>>> = Mutex::new(Slab::new());
 
+/// What a group has for a tree, once it has anything.
+#[derive(Default)]
+pub(super) struct Shown {
+    /// The groups inside that a tree finds here.
+    below: Slab<Below>,
+    /// Members that are being polled, which a tree would know too little of. Each goes while somebody has it, so that its
+    /// allocation isn't freed by this.
+    pub(super) out: Vec<Glance>,
+}
+
 /// A group that was opened inside of another, and where.
-pub(super) struct Below {
+struct Below {
     group: Weak<GroupCore>,
     /// The task that its body runs in, if any.
     task: Option<TaskId>,
+}
+
+/// Where a group is on the list of the one around, or of those that nothing is around.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listing(u32);
+
+impl Listing {
+    pub(super) const NOWHERE: Self = Self(u32::MAX);
+    /// Somebody is about to put it there.
+    const SOON: Self = Self(u32::MAX - 1);
+
+    /// There are no as many groups: they would have no room in memory.
+    fn at(key: usize) -> Self {
+        u32::try_from(key).map_or(Self::SOON, Self)
+    }
+
+    fn key(self) -> Option<usize> {
+        (self != Self::NOWHERE && self != Self::SOON).then_some(self.0 as usize)
+    }
 }
 
 /// What is seen of a group.
@@ -77,28 +109,57 @@ pub(crate) fn roots() -> Vec<Arc<GroupCore>> {
     roots.iter().filter_map(Weak::upgrade).collect()
 }
 
+impl Shown {
+    fn forget(&mut self, key: usize) -> Option<Below> {
+        let gone = self.below.try_remove(key);
+        if self.below.is_empty() && self.below.capacity() > 64 {
+            self.below = Slab::new();
+        }
+        gone
+    }
+}
+
 impl GroupCore {
-    /// Puts the group where a tree finds it.
+    /// Puts the group where a tree finds it, and those around it.
     pub(super) fn list(self: &Arc<Self>) {
-        let group = Arc::downgrade(self);
-        let key = match &self.parent {
-            Some(parent) => parent.state.lock().below.insert(Below { group, task: self.opened_in }),
-            None => ROOTS.lock().unwrap_or_else(PoisonError::into_inner).insert(group),
-        };
-        self.state.lock().listing = Some(key);
+        let mut group = self;
+        loop {
+            {
+                let mut state = group.state.lock();
+                if state.listing != Listing::NOWHERE {
+                    return;
+                }
+                state.listing = Listing::SOON;
+            }
+            let listed = Arc::downgrade(group);
+            let key = match &group.parent {
+                Some(parent) => {
+                    let mut state = parent.state.lock();
+                    state.shown.get_or_insert_default().below.insert(Below { group: listed, task: group.opened_in })
+                }
+                None => ROOTS.lock().unwrap_or_else(PoisonError::into_inner).insert(listed),
+            };
+            group.state.lock().listing = Listing::at(key);
+            if observe::is_recording() {
+                // Whoever has just begun to record may not have found it.
+                group.be_told();
+            }
+            match &group.parent {
+                Some(parent) => group = parent,
+                None => return,
+            }
+        }
     }
 
     /// Takes it off the list, and hands out what is around it.
     pub(super) fn unlist(&mut self) -> Option<Arc<Self>> {
         let parent = self.parent.take();
-        if let Some(key) = self.state.get_mut().listing.take() {
+        let state = self.state.get_mut();
+        if let Some(key) = mem::replace(&mut state.listing, Listing::NOWHERE).key() {
             match &parent {
                 Some(parent) => {
                     let mut state = parent.state.lock();
-                    let gone = state.below.remove(key);
-                    if state.below.is_empty() && state.below.capacity() > 64 {
-                        state.below = Slab::new();
-                    }
+                    let gone = state.shown.as_mut().and_then(|shown| shown.forget(key));
                     drop(state);
                     drop(gone);
                 }
@@ -123,13 +184,21 @@ impl GroupCore {
         }
         // The order of their ids is that of spawning, and places are used again.
         members.sort_by_key(|member: &Member| member.id);
-        let (below, phase, body_over, adopted) = {
+        let (phase, body_over, adopted) = {
             let state = self.state.lock();
-            let below: Vec<_> = state.below.iter().map(|(_, below)| (below.group.clone(), below.task)).collect();
-            (below, state.phase, state.body_over, state.adopted)
+            (state.phase, state.body_over, state.adopted)
         };
-        let below = below.into_iter().filter_map(|(group, task)| Some((group.upgrade()?, task))).collect();
-        Look { phase, body_over, adopted, members, below }
+        Look { phase, body_over, adopted, members, below: self.below() }
+    }
+
+    /// The groups that were opened inside, and the task that each was opened in.
+    pub(crate) fn below(&self) -> Vec<(Arc<Self>, Option<TaskId>)> {
+        let below: Vec<_> = {
+            let state = self.state.lock();
+            let below = state.shown.iter().flat_map(|shown| shown.below.iter());
+            below.map(|(_, below)| (below.group.clone(), below.task)).collect()
+        };
+        below.into_iter().filter_map(|(group, task)| Some((group.upgrade()?, task))).collect()
     }
 }
 
@@ -139,7 +208,7 @@ impl State {
         let id = entry.id?;
         let seat = match &entry.work {
             Some(work) => Some(work.seat()),
-            None => self.out.iter().map(|glance| glance.seat()).find(|seat| seat.id() == id),
+            None => self.shown.iter().flat_map(|shown| &shown.out).map(Glance::seat).find(|seat| seat.id() == id),
         };
         Some(Member { id, role: entry.role, stage: entry.stage, seen: seat.map(Seen::of) })
     }

@@ -13,11 +13,14 @@ static WATCHED: AtomicBool = AtomicBool::new(false);
 /// Whether it is written down what a tree tells.
 static RECORDING: AtomicBool = AtomicBool::new(false);
 
-/// Has it written down from now on.
-pub(crate) fn record() {
-    // Ordering: Relaxed; who doesn't see it yet writes nothing down yet.
-    RECORDING.store(true, Ordering::Relaxed);
+/// Has it written down from now on. Says whether it wasn't before.
+pub(crate) fn record() -> bool {
+    if is_recording() {
+        return false;
+    }
     watch();
+    // Ordering: SeqCst; before the locks of the lists are taken, which order it for whoever puts a group there.
+    !RECORDING.swap(true, Ordering::SeqCst)
 }
 
 /// Whether it is.

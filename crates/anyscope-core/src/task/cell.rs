@@ -33,9 +33,8 @@ use crate::cancel::tree::Node;
 use crate::context;
 use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
-use crate::observe::{self, Ended, Event, MemberRole};
+use crate::observe::{Ended, Event};
 use crate::outcome::{Outcome, Panic};
-use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::wait_queue::wake_all;
 use pin_project_lite::pin_project;
@@ -152,16 +151,8 @@ where
 {
     let (own, handle) = halves(seat, Child { future, sort: Some(sort) });
     let seat = own.seat();
-    if let Some(observer) = &seat.group().observer {
-        let role = match place.role() {
-            Role::Child => MemberRole::Child,
-            Role::Service => MemberRole::Service,
-            Role::Late => MemberRole::Late,
-        };
-        observer.observe(&Event::Spawned { task: &seat.task(), group: seat.group().id, role });
-    }
-    if observe::is_recording() {
-        seat.make_notes(true);
+    if seat.group().is_told() {
+        seat.tell_spawned(place.role());
     }
     if seat.is_apart() {
         seat.watch(&own.kept_waker());
@@ -217,15 +208,13 @@ where
     T: Send + 'static,
 {
     let seat = own.seat();
-    seat.group().tell(|_| Event::Polled { task: seat.id() });
+    if seat.group().is_told() {
+        seat.tell_polled();
+    }
     if seat.is_cancelled() && !context::is_shielded_in(seat) {
         return end(own, End::Cancelled, None);
     }
     seat.begin();
-    let notes = observe::is_recording().then(|| seat.make_notes(false).clone());
-    if let Some(notes) = &notes {
-        notes.polled(seat.group().runtime().now());
-    }
     // Kept out here: where the future's destructor panics, nothing else is to be dropped by that.
     let (mut output, mut step) = (None, None);
     let polled = own.with(|mut held, seat, cx| {
@@ -245,12 +234,13 @@ where
             })
         })
     });
-    if let Some(notes) = notes {
-        notes.returned(own.seat().group().runtime().now());
+    let is_told = own.seat().group().is_told();
+    if is_told {
+        own.seat().tell_returned(step.is_none() && polled.is_ok());
     }
     match (step, polled) {
         // What nearly every child comes to, on a short way.
-        (Some(Step::Value(value)), Ok(())) if own.seat().is_plain() && own.seat().group().observer.is_none() => {
+        (Some(Step::Value(value)), Ok(())) if !is_told && own.seat().is_plain() => {
             let (spent, unwanted, joiner) = own.publish(Outcome::Completed(value));
             if unwanted.is_some() || joiner.is_some() {
                 hand_over(&spent, unwanted, joiner);
@@ -259,7 +249,6 @@ where
         }
         (None, Ok(())) => {
             let seat = own.seat();
-            seat.group().tell(|_| Event::Pending { task: seat.id() });
             if seat.is_cancelled() && !context::is_shielded_in(seat) {
                 return end(own, End::Cancelled, None);
             }

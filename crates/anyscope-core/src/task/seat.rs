@@ -7,7 +7,7 @@ use super::{TaskId, TaskRef};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context::{self, Shields};
-use crate::group::core::GroupCore;
+use crate::group::core::{GroupCore, Role};
 use crate::limiter::Held;
 use crate::local::Binding;
 use crate::observe::{self, Event};
@@ -164,10 +164,39 @@ impl Seat {
         TaskRef { id: self.id, name: self.task_name(), location: self.location }
     }
 
-    /// Whether a tree is to know it also while it is being polled.
-    #[inline]
-    pub(crate) fn is_told_of(&self) -> bool {
-        self.name().is_some() || observe::is_recording()
+    /// Tells that there is a child.
+    #[cold]
+    pub(crate) fn tell_spawned(&self, role: Role) {
+        if observe::is_recording() {
+            self.make_notes(true);
+        }
+        let task = self.task();
+        self.group.tell(|group| Event::Spawned { task: &task, group, role: role.into() });
+    }
+
+    /// Tells that a poll begins.
+    #[cold]
+    pub(crate) fn tell_polled(&self) {
+        self.group.tell(|_| Event::Polled { task: self.id });
+        if observe::is_recording() {
+            self.make_notes(false).polled(self.group.runtime().now());
+        }
+    }
+
+    /// Tells that the poll has returned, with or without an end.
+    #[cold]
+    pub(crate) fn tell_returned(&self, is_pending: bool) {
+        if let Some(notes) = self.notes() {
+            notes.returned(self.group.runtime().now());
+        }
+        if is_pending {
+            self.group.tell(|_| Event::Pending { task: self.id });
+        }
+    }
+
+    #[cold]
+    fn tell_woken(&self) {
+        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
     }
 
     pub(crate) fn notes(&self) -> Option<&Arc<Notes>> {
@@ -334,7 +363,9 @@ impl Seat {
 
     /// Has the child polled again.
     pub(crate) fn wake(&self) {
-        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
+        if self.group.is_told() {
+            self.tell_woken();
+        }
         if context::is_polled_here(self) {
             // Ordering: Relaxed; the poll that is under way on this very thread looks when it returns.
             self.again.store(true, Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! A tree, drawn with a line for each.
 
-use super::{Due, GroupKind, GroupNode, GroupState, Holder, Noted, TaskNode, TaskState, Tree, Waiting, What, called};
+use super::{
+    Due, GroupKind, GroupNode, GroupState, Holder, Noted, TaskNode, TaskState, Tree, Waiting, What, called, on_one_line,
+};
 use crate::observe::MemberRole;
 use std::fmt;
 
@@ -50,7 +52,7 @@ impl GroupNode {
             GroupKind::Run => return format!("the run at {} on {}", self.location, self.runtime),
             GroupKind::Group | GroupKind::Detached => "group",
         };
-        match &self.name {
+        match self.name.as_deref().map(on_one_line) {
             Some(name) => format!("{kind} `{name}` (opened at {})", self.location),
             None => format!("{kind} {} (opened at {})", self.id, self.location),
         }
@@ -163,7 +165,6 @@ impl GroupState {
             Self::Finalising => "finalising",
             Self::Cancelling => "cancelling",
             Self::Dropped => "dropped",
-            Self::Ended => "ended",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::cancel::reason::Reason;
 use crate::group::core::{GroupCore, Kind, Phase, Role, Stage};
 use crate::group::peek::{self, Look, Member, Seen};
-use crate::observe::{GroupId, MemberRole, Resource, Wait};
+use crate::observe::{GroupId, Resource, Wait};
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::{TaskId, TaskRef};
@@ -43,6 +43,15 @@ pub(super) fn walk() -> Tree {
         }
     }
     walk.tree()
+}
+
+/// Has it written down what happens in all groups that are there.
+pub(super) fn be_told() {
+    let mut pending = peek::roots();
+    while let Some(group) = pending.pop() {
+        group.be_told();
+        pending.extend(group.below().into_iter().map(|(group, _)| group));
+    }
 }
 
 struct Walk {
@@ -80,7 +89,11 @@ impl Walk {
         let now = group.runtime().now();
         let reason = group.children.reason();
         let state = match phase {
-            Phase::Ended => GroupState::Ended,
+            Phase::Ended => {
+                // Kept by somebody for a moment still.
+                pending.extend(below.into_iter().map(|(group, _)| (Visit::Group(group), parent)));
+                return;
+            }
             Phase::Abandoned => GroupState::Dropped,
             Phase::Finalising => GroupState::Finalising,
             Phase::Open if reason.is_some() => GroupState::Cancelling,
@@ -133,11 +146,7 @@ impl Walk {
             group: group.id,
             name: None,
             location: None,
-            role: match role {
-                Role::Child => MemberRole::Child,
-                Role::Service => MemberRole::Service,
-                Role::Late => MemberRole::Late,
-            },
+            role: role.into(),
             state: TaskState::Running,
             is_shielded: is_late,
             reason: None,

@@ -367,6 +367,12 @@ impl TaskNode {
         self.name.as_deref()
     }
 
+    /// Returns what it is called in a text: its role, its name or its number, and where it was spawned.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} {}", draw::role(self.role), called(self.id, self.name(), self.location))
+    }
+
     /// Returns where it was spawned. Not known of a task without a name that was being polled by the time of the first
     /// [`tree`](tree()).
     #[must_use]
@@ -404,7 +410,8 @@ impl TaskNode {
         self.deadline
     }
 
-    /// Returns when the budget of its outermost shield ends, where one is up that has an end and was written down.
+    /// Returns when the budget of its outermost shield ends, where it is in one that has an end and was written down. Where that
+    /// is over, it goes on with what is in there unshielded, unless it is in a poll or a job.
     #[must_use]
     pub fn shield(&self) -> Option<Due> {
         self.shield

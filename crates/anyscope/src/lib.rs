@@ -65,7 +65,10 @@
 #[cfg(feature = "compat-tokio")]
 pub mod compat;
 mod current;
+#[cfg(feature = "dump")]
+pub mod dump;
 mod names;
+pub mod watchdog;
 
 pub use crate::current::{Current, CurrentSleep, set_default};
 pub use crate::names::*;

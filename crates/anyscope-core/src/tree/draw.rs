@@ -1,7 +1,7 @@
 //! A tree, drawn with a line for each.
 
 use super::{
-    Due, GroupKind, GroupNode, GroupState, Holder, Noted, TaskNode, TaskState, Tree, Waiting, What, called, on_one_line,
+    Due, GroupKind, GroupNode, GroupState, Holder, Noted, TaskNode, TaskState, Tree, Waiting, What, on_one_line,
 };
 use crate::observe::MemberRole;
 use std::fmt;
@@ -73,7 +73,8 @@ impl fmt::Display for GroupNode {
             write!(f, ", {reason}")?;
         }
         if let Some(noted) = &self.noted {
-            write!(f, "; the body {noted}")?;
+            let is = if noted.polled_for.is_some() { "is " } else { "" };
+            write!(f, "; the body {is}{noted}")?;
         }
         Ok(())
     }
@@ -81,22 +82,14 @@ impl fmt::Display for GroupNode {
 
 impl fmt::Display for TaskNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let role = match self.role {
-            MemberRole::Child => "task",
-            MemberRole::Service => "service",
-            MemberRole::Late => "clean-up",
-        };
-        write!(f, "{role} {}: {}", called(self.id, self.name(), self.location), self.state)?;
+        write!(f, "{}: {}", self.label(), self.state)?;
         if self.is_shielded && self.state != TaskState::Shielded && self.role != MemberRole::Late {
             f.write_str(", shielded")?;
         }
         match self.shield {
             Some(Due::In(left)) => write!(f, " for another {left:.1?}")?,
-            Some(Due::Overdue(over)) => write!(f, ", {over:.1?} over its budget")?,
+            Some(Due::Overdue(over)) => write!(f, ", its shield {over:.1?} over its budget")?,
             None => {}
-        }
-        if let Some(for_so_long) = self.polled_for() {
-            write!(f, " for {for_so_long:.1?}")?;
         }
         if let Some(reason) = &self.reason {
             write!(f, ", {reason}")?;
@@ -111,14 +104,22 @@ impl fmt::Display for TaskNode {
     }
 }
 
+pub(super) fn role(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::Child => "task",
+        MemberRole::Service => "service",
+        MemberRole::Late => "clean-up",
+    }
+}
+
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.polls, self.waits.is_empty(), self.is_stale) {
-            (0, true, _) => f.write_str("not polled yet")?,
-            _ if self.polled_for.is_some() => f.write_str("is being polled")?,
-            (_, true, _) => f.write_str("waits for something foreign")?,
-            (_, false, true) => f.write_str("waits for something foreign, or still for ")?,
-            (_, false, false) => f.write_str("waits for ")?,
+        match (self.polled_for, self.polls, self.waits.is_empty()) {
+            (Some(for_so_long), _, _) => write!(f, "in a poll for {for_so_long:.1?}")?,
+            (None, 0, true) => f.write_str("not polled yet")?,
+            (None, _, true) => f.write_str("waits for something foreign")?,
+            (None, _, false) if self.is_stale => f.write_str("waits for something foreign, or still for ")?,
+            (None, _, false) => f.write_str("waits for ")?,
         }
         if self.polled_for.is_none() {
             for (index, waiting) in self.waits.iter().enumerate() {

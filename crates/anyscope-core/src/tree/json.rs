@@ -1,8 +1,8 @@
 //! A tree as JSON: the schema is in `docs/observability.md`.
 
-use super::{Due, GroupKind, GroupNode, Noted, TaskNode, Tree, Waiting, What};
+use super::{Due, GroupKind, GroupNode, Noted, TaskNode, Tree, Waiting, What, draw};
 use crate::cancel::reason::{Reason, ReasonKind};
-use crate::observe::{MemberRole, Wait};
+use crate::observe::Wait;
 use std::fmt::{Display, Write as _};
 use std::panic::Location;
 use std::time::Duration;
@@ -49,14 +49,7 @@ fn group_into(object: &mut Object, group: &GroupNode) {
 }
 
 fn task_into(object: &mut Object, task: &TaskNode) {
-    object.text(
-        "kind",
-        match task.role {
-            MemberRole::Child => "task",
-            MemberRole::Service => "service",
-            MemberRole::Late => "clean-up",
-        },
-    );
+    object.text("kind", draw::role(task.role));
     object.number("id", Some(task.id));
     object.optional("name", task.name());
     object.place("location", task.location);

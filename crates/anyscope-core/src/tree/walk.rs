@@ -164,7 +164,7 @@ impl Walk {
             (node.name, node.location) = (caller.name().map(|name| name.to_owned().into()), Some(caller.location()));
         }
         let until = reading.as_ref().and_then(|reading| reading.shield_until).flatten();
-        node.shield = until.filter(|_| node.is_shielded).map(|at| due(at, now));
+        node.shield = until.map(|at| due(at, now));
         node.state = state(stage, &node.reason, node.is_shielded, reading.as_ref());
         self.add(parent, What::Task(node), reading)
     }

@@ -44,7 +44,7 @@ use crate::context;
 use crate::guard::{self, Payload};
 use crate::limiter::Held;
 use crate::local::Binding;
-use crate::observe::{self, Event, GroupId, Observer, Wait};
+use crate::observe::{self, Event, GroupId, Observer, Told, Wait};
 use crate::outcome::{Outcome, Panic};
 use crate::runtime::{DynRuntime, Runtime};
 use crate::sync::{Arc, Mutex, OnceBox, Weak, downgrade};
@@ -58,7 +58,6 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::mem;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Instant;
@@ -95,7 +94,7 @@ pub(crate) struct GroupCore {
     /// Who is told what happens in it.
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether anybody is told what happens in it: the observer, or whoever draws a tree.
-    told: AtomicBool,
+    told: Told,
     /// Whether the observer chooses whose turn it is.
     takes_turns: bool,
     pub(super) state: Mutex<State>,
@@ -410,7 +409,7 @@ impl GroupCore {
         let is_stray = kind == Kind::Detached && parent.is_none();
         let max_drivers = if is_stray { 1 } else { runtime.parallelism().max(1) };
         let observer = observe::observer_of(&runtime);
-        let told = AtomicBool::new(observer.is_some() || observe::is_recording());
+        let told = Told::new(observer.is_some());
         let takes_turns = observer.as_ref().is_some_and(|observer| observer.takes_turns());
         let id = GroupId::next();
         let opened_in = context::task_id();
@@ -1036,14 +1035,12 @@ impl GroupCore {
     /// Whether what happens in it is told to anybody, or written down.
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
-        // Ordering: Relaxed; who doesn't see it yet writes nothing down yet.
-        self.told.load(Ordering::Relaxed)
+        self.told.is_told()
     }
 
     /// Has it written down from now on what happens in it.
     pub(crate) fn be_told(&self) {
-        // Ordering: Relaxed, as above.
-        self.told.store(true, Ordering::Relaxed);
+        self.told.be_told();
     }
 
     /// Tells the observer, if there is one.

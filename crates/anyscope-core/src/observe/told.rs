@@ -43,6 +43,27 @@ pub(crate) fn is_on() -> bool {
     WATCHED.load(Ordering::Relaxed)
 }
 
+/// Whether anybody is told what happens in a group: an observer, or who draws a tree. On by itself where it is written down by
+/// the time that the group is opened.
+pub(crate) struct Told(AtomicBool);
+
+impl Told {
+    pub(crate) fn new(is_observed: bool) -> Self {
+        Self(AtomicBool::new(is_observed || is_recording()))
+    }
+
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        // Ordering: Relaxed; who doesn't see it yet writes nothing down yet.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn be_told(&self) {
+        // Ordering: Relaxed, as above.
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 thread_local! {
     /// Who is told where nothing is around the caller any more.
     static STAND_IN: RefCell<Option<Arc<dyn Observer>>> = const { RefCell::new(None) };

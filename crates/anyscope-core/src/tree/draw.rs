@@ -5,6 +5,7 @@ use super::{
 };
 use crate::observe::MemberRole;
 use std::fmt;
+use std::time::Duration;
 
 /// Deeper than this, what is around is told by a number, and not by lines.
 const LINES: usize = 40;
@@ -115,6 +116,8 @@ pub(super) fn role(role: MemberRole) -> &'static str {
 impl fmt::Display for Noted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.polled_for, self.polls, self.waits.is_empty()) {
+            // In virtual time a poll takes none.
+            (Some(Duration::ZERO), _, _) => f.write_str("in a poll")?,
             (Some(for_so_long), _, _) => write!(f, "in a poll for {for_so_long:.1?}")?,
             (None, 0, true) => f.write_str("not polled yet")?,
             (None, _, true) => f.write_str("waits for something foreign")?,

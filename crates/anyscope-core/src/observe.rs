@@ -144,6 +144,8 @@ pub enum Event<'a> {
         group: GroupId,
         /// What it is there for.
         role: MemberRole,
+        /// The task in whose poll it was spawned, if any.
+        by: Option<TaskId>,
     },
     /// A task was woken: it is polled again, soon. Told before it can be.
     Woken {
@@ -167,6 +169,12 @@ pub enum Event<'a> {
     },
     /// A poll of a task has ended, on the thread that it began on, and the task hasn't.
     Pending {
+        /// The task.
+        task: TaskId,
+    },
+    /// The future of a task that isn't being polled is about to be dropped, on this thread: it was cancelled, or its runtime
+    /// is gone. The task ends when the destructors have run.
+    Ending {
         /// The task.
         task: TaskId,
     },

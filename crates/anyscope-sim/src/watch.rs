@@ -132,7 +132,7 @@ impl Table {
                 }
             }
             Event::GroupReachable { .. } => self.reachable = true,
-            Event::Spawned { task, group, role } => {
+            Event::Spawned { task, group, role, .. } => {
                 let number = self.number();
                 let parent = self.groups.get(&group).map_or(0, |group| group.number);
                 let (name, location) = (task.name().map(str::to_owned), task.location());

@@ -171,7 +171,8 @@ impl Seat {
             self.make_notes(true);
         }
         let task = self.task();
-        self.group.tell(|group| Event::Spawned { task: &task, group, role: role.into() });
+        let by = context::task_id();
+        self.group.tell(|group| Event::Spawned { task: &task, group, role: role.into(), by });
     }
 
     /// Tells that a poll begins.

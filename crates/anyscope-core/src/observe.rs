@@ -17,9 +17,11 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+mod cause;
 mod installed;
 mod told;
 
+pub(crate) use self::cause::{by_the_end_of, cause};
 pub(crate) use self::installed::observer_of;
 pub use self::installed::{Installed, install};
 pub(crate) use self::told::{around, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits};
@@ -151,7 +153,7 @@ pub enum Event<'a> {
     Woken {
         /// The task.
         task: TaskId,
-        /// The task in whose poll it was woken, if any: itself, where it gave way.
+        /// The task in whose poll it was woken, if any, or by whose end: itself, where it gave way.
         by: Option<TaskId>,
     },
     /// Somebody asked for a cancellation: of a task, a group, a token, and of all that is below. Told once for each request,

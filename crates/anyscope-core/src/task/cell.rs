@@ -33,7 +33,7 @@ use crate::cancel::tree::Node;
 use crate::context;
 use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
-use crate::observe::{Ended, Event};
+use crate::observe::{self, Ended, Event};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::Arc;
 use crate::wait_queue::wake_all;
@@ -340,7 +340,9 @@ fn hand_over<T>(spent: &Spent, unwanted: Option<Outcome<T>>, joiner: Option<Wake
     if let Some(Some(payload)) = unwanted.map(guard::drop_caught) {
         spent.seat().group().panicked(payload, &spent.seat().task());
     }
-    if let Some(Err(payload)) = joiner.map(|joiner| guard::catch(|| joiner.wake())) {
+    let Some(joiner) = joiner else { return };
+    let seat = spent.seat();
+    if let Err(payload) = observe::by_the_end_of(seat.id(), seat.group(), || guard::catch(|| joiner.wake())) {
         guard::forget(payload);
     }
 }

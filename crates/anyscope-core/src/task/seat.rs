@@ -197,7 +197,7 @@ impl Seat {
 
     #[cold]
     fn tell_woken(&self) {
-        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
+        self.group.tell(|_| Event::Woken { task: self.id, by: observe::cause() });
     }
 
     pub(crate) fn notes(&self) -> Option<&Arc<Notes>> {

@@ -102,6 +102,9 @@ pub mod async_std {
 #[cfg(feature = "hyper")]
 pub mod hyper;
 
+#[cfg(feature = "trace")]
+pub mod trace;
+
 /// Locks, and what else tasks wait for each other with: all first in, first out, and all without a runtime.
 ///
 /// See [`anyscope_core::locks`] for which is which.

@@ -105,6 +105,9 @@ pub mod hyper;
 #[cfg(feature = "trace")]
 pub mod trace;
 
+#[cfg(feature = "tracing")]
+pub mod tracing;
+
 /// Locks, and what else tasks wait for each other with: all first in, first out, and all without a runtime.
 ///
 /// See [`anyscope_core::locks`] for which is which.

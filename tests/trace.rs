@@ -379,7 +379,7 @@ fn whatever_happens_the_file_keeps_the_rules<R: Runtime>(runtime: R) {
                             match child {
                                 0 => sleep(Duration::from_micros(200)).await,
                                 1 => assert_ne!(round % 5, 3, "meant \"so\"\n"),
-                                2 => drop(unblock(|| ()).await),
+                                2 => unblock(|| ()).await,
                                 3 => task_group(async |g| drop(g.spawn(yield_now()))).await,
                                 4 if round % 3 == 0 => std::future::pending().await,
                                 _ => {}

@@ -431,7 +431,7 @@ fn whatever_happens_each_thread_leaves_what_it_enters<R: Runtime>(runtime: R) {
                                 match child {
                                     0 => sleep(Duration::from_micros(200)).await,
                                     1 => assert_ne!(round % 5, 3, "meant so"),
-                                    2 => drop(unblock(|| ()).await),
+                                    2 => unblock(|| ()).await,
                                     3 => task_group(async |g| drop(g.spawn(yield_now()))).await,
                                     4 if round % 3 == 0 => pending().await,
                                     5 => anyscope::blocking_scope(|s| drop(s.spawn(async { info!("scoped") }))),

@@ -62,7 +62,6 @@ pub fn to_file(path: impl AsRef<Path>) -> io::Result<Trace> {
 }
 
 /// Returns what a trace is made with.
-#[must_use]
 pub fn builder() -> TraceBuilder {
     TraceBuilder { limit: LIMIT }
 }

@@ -1,4 +1,4 @@
-//! A span of [`tracing`](::tracing) for each task: what a task logs, it logs as this task, wherever it is polled.
+//! A span of `tracing` for each task: what a task logs, it logs as this task, wherever it is polled.
 //!
 //! [`install`] watches every group that is opened from then on, on any runtime, until what it returns is dropped. Each task gets
 //! a span that is entered around each of its polls, and around the destructors of its future, on the thread that they
@@ -13,7 +13,7 @@
 //! | field | |
 //! |---|---|
 //! | `name` | the task's name, if it has one |
-//! | `id` | its [`TaskId`](crate::TaskId) |
+//! | `id` | its [`TaskId`] |
 //! | `role` | `child`, `service`, or `late` for a finaliser |
 //! | `group` | the name of its group, or its number |
 //! | `code.file.path`, `code.line.number`, `code.column.number` | where it was spawned, by OpenTelemetry's names |

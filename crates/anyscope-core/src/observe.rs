@@ -17,9 +17,14 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+mod cause;
+// For the simulator and the facade, and for nobody else: it changes as they do.
+#[doc(hidden)]
+pub mod chrome;
 mod installed;
 mod told;
 
+pub(crate) use self::cause::{by_the_end_of, cause};
 pub(crate) use self::installed::observer_of;
 pub use self::installed::{Installed, install};
 pub(crate) use self::told::{Told, around, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits};
@@ -144,12 +149,14 @@ pub enum Event<'a> {
         group: GroupId,
         /// What it is there for.
         role: MemberRole,
+        /// The task in whose poll it was spawned, if any.
+        by: Option<TaskId>,
     },
     /// A task was woken: it is polled again, soon. Told before it can be.
     Woken {
         /// The task.
         task: TaskId,
-        /// The task in whose poll it was woken, if any: itself, where it gave way.
+        /// The task in whose poll it was woken, if any, or by whose end: itself, where it gave way.
         by: Option<TaskId>,
     },
     /// Somebody asked for a cancellation: of a task, a group, a token, and of all that is below. Told once for each request,
@@ -167,6 +174,12 @@ pub enum Event<'a> {
     },
     /// A poll of a task has ended, on the thread that it began on, and the task hasn't.
     Pending {
+        /// The task.
+        task: TaskId,
+    },
+    /// The future of a task that isn't being polled is about to be dropped, on this thread: it was cancelled, or its runtime
+    /// is gone. The task ends when the destructors have run.
+    Ending {
         /// The task.
         task: TaskId,
     },

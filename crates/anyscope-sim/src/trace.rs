@@ -1,14 +1,19 @@
 //! [`Trace`]: what happened in a run, step by step.
 
-use std::fmt::Write as _;
+use anyscope_core::Reason;
+use anyscope_core::observe::chrome::Chrome;
+use anyscope_core::observe::{MemberRole, Wait};
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io};
+use std::{fs, io, mem};
 
 /// How many steps are kept, so that a run which goes on for ever doesn't fill the memory.
 const KEPT: usize = 1 << 20;
+
+/// How wide a step is drawn.
+const STEP: Duration = Duration::from_micros(1);
 
 /// What happened to a task or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,70 @@ struct Record {
     subject: u64,
 }
 
-/// A task, as the trace names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Named {
-    number: u64,
-    name: Option<String>,
-    location: &'static Location<'static>,
+/// A task or a group, as the trace names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) number: u64,
+    pub(crate) name: Option<String>,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// A group, and what it is below.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub(crate) named: Named,
+    pub(crate) parent: Option<u64>,
+    pub(crate) task: Option<u64>,
+}
+
+/// A task, and where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawned {
+    pub(crate) named: Named,
+    pub(crate) group: u64,
+    pub(crate) by: Option<u64>,
+    pub(crate) role: MemberRole,
+}
+
+/// What happened to a task beside the steps: it is drawn, and isn't part of the hash.
+#[derive(Clone, Debug)]
+struct Aside {
+    /// How many steps there were before.
+    step: usize,
+    at: Duration,
+    task: u64,
+    what: Happened,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Happened {
+    /// It was woken, in the poll of a task, if any.
+    Woken(Option<u64>),
+    /// It came to wait for something; for a task, with its number.
+    Waits(Wait, Option<u64>),
+    /// Its future is about to be dropped outside of a poll.
+    Ending,
+    /// It asked for a cancellation, and why; nought is the body of a run.
+    Cancels(Arc<str>),
+}
+
+impl Happened {
+    /// Without the number of the task that asked, which is the process's.
+    pub(crate) fn cancels(reason: &Reason) -> Self {
+        let message = reason.message().map(|message| format!(": {message}")).unwrap_or_default();
+        Self::Cancels(format!("{}{message}, at {}", reason.kind(), reason.location()).into())
+    }
+}
+
+impl Aside {
+    fn draw(&self, chrome: &mut Chrome) {
+        match &self.what {
+            Happened::Woken(by) => chrome.woken(self.task, *by),
+            Happened::Waits(on, number) => chrome.waits(self.task, on, |_| *number),
+            Happened::Ending => chrome.ending(self.task),
+            Happened::Cancels(reason) => chrome.cancel_requested((self.task != 0).then_some(self.task), reason),
+        }
+    }
 }
 
 /// The trace while it is written.
@@ -48,14 +111,24 @@ struct Named {
 pub(crate) struct Log {
     start: Instant,
     records: Vec<Record>,
-    tasks: Vec<Named>,
+    asides: Vec<Aside>,
+    groups: Vec<Opened>,
+    tasks: Vec<Spawned>,
     steps: usize,
     hash: u64,
 }
 
 impl Log {
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, records: Vec::new(), tasks: Vec::new(), steps: 0, hash: 0xcbf2_9ce4_8422_2325 }
+        Self {
+            start,
+            records: Vec::new(),
+            asides: Vec::new(),
+            groups: Vec::new(),
+            tasks: Vec::new(),
+            steps: 0,
+            hash: 0xcbf2_9ce4_8422_2325,
+        }
     }
 
     pub(crate) fn add(&mut self, now: Instant, kind: Kind, subject: u64) {
@@ -70,21 +143,29 @@ impl Log {
         }
     }
 
-    pub(crate) fn spawned(
-        &mut self,
-        now: Instant,
-        number: u64,
-        group: u64,
-        name: Option<&str>,
-        location: &'static Location<'static>,
-    ) {
-        self.add(now, Kind::Spawned, number);
-        self.mix(group);
-        for byte in name.unwrap_or_default().bytes() {
+    pub(crate) fn opened(&mut self, now: Instant, group: Opened) {
+        self.add(now, Kind::GroupOpened, group.named.number);
+        if self.steps <= KEPT {
+            self.groups.push(group);
+        }
+    }
+
+    pub(crate) fn spawned(&mut self, now: Instant, task: Spawned) {
+        self.add(now, Kind::Spawned, task.named.number);
+        self.mix(task.group);
+        for byte in task.named.name.as_deref().unwrap_or_default().bytes() {
             self.mix(u64::from(byte));
         }
-        if self.records.len() < KEPT {
-            self.tasks.push(Named { number, name: name.map(str::to_owned), location });
+        if self.steps <= KEPT {
+            self.tasks.push(task);
+        }
+    }
+
+    /// Keeps what is no step.
+    pub(crate) fn beside(&mut self, now: Instant, task: u64, what: impl FnOnce() -> Happened) {
+        if self.steps < KEPT && self.asides.len() < KEPT {
+            let at = now.saturating_duration_since(self.start);
+            self.asides.push(Aside { step: self.steps, at, task, what: what() });
         }
     }
 
@@ -97,6 +178,8 @@ impl Log {
         Trace(Arc::new(Self {
             start: self.start,
             records: self.records.clone(),
+            asides: self.asides.clone(),
+            groups: self.groups.clone(),
             tasks: self.tasks.clone(),
             steps: self.steps,
             hash: self.hash,
@@ -151,52 +234,52 @@ impl Trace {
     }
 
     /// Returns the trace as JSON in the Chrome trace format, which [Perfetto](https://ui.perfetto.dev) shows: a track for
-    /// each task, with a slice for each of its polls, and an arrow from the poll that spawned it to its first.
+    /// each task, below its group, with its polls and what it waits for between them, and arrows from where it was spawned
+    /// and woken to its next poll. What the feature `trace` of `anyscope` writes looks the same.
     ///
     /// A poll takes no virtual time. Each step is drawn a microsecond wide, after those before it, so that the order is
     /// seen; the argument `at` of a slice is its virtual time, in seconds.
     #[must_use]
     pub fn to_chrome(&self) -> String {
-        let mut events = Chrome::default();
-        events.name(0, "the body of the run");
-        for task in &self.0.tasks {
-            let label = match &task.name {
-                Some(name) => format!("{name} ({})", task.location),
-                None => format!("task {} ({})", task.number, task.location),
-            };
-            events.name(task.number, &label);
-        }
-        let mut running = 0;
-        let mut unborn = std::collections::BTreeSet::new();
-        for (step, record) in self.0.records.iter().enumerate() {
-            match record.kind {
-                Kind::Spawned => {
-                    events.arrow("s", step, running, record.subject);
-                    unborn.insert(record.subject);
-                }
-                Kind::Polled => {
-                    events.slice("B", step, record);
-                    if unborn.remove(&record.subject) {
-                        events.arrow("f", step, record.subject, record.subject);
-                    }
-                    running = record.subject;
-                }
-                Kind::Pending => {
-                    events.slice("E", step, record);
-                    running = 0;
-                }
-                Kind::Completed | Kind::Failed | Kind::Cancelled | Kind::Panicked | Kind::RuntimeGone => {
-                    if running == record.subject {
-                        events.slice("E", step, record);
-                        running = 0;
-                    }
-                    events.instant(step, record);
-                }
-                Kind::Taken | Kind::GivenBack => events.instant(step, record),
-                Kind::GroupOpened | Kind::GroupEnded => {}
+        let log = &*self.0;
+        let mut chrome = Chrome::default();
+        let mut asides = log.asides.iter().peekable();
+        let (mut ts, mut groups, mut tasks) = (Duration::ZERO, log.groups.iter(), log.tasks.iter());
+        for (step, record) in log.records.iter().enumerate() {
+            while let Some(aside) = asides.next_if(|aside| aside.step <= step) {
+                aside.draw(chrome.at(ts, Some(aside.at)));
+                ts += STEP;
             }
+            let (chrome, subject) = (chrome.at(ts, Some(record.at)), record.subject);
+            let in_task = (subject != 0).then_some(subject);
+            match record.kind {
+                Kind::GroupOpened => {
+                    let group = groups.find(|group| group.named.number == subject);
+                    if let Some(Opened { named, parent, task }) = group {
+                        chrome.group_opened(subject, *parent, *task, named.name.as_deref(), named.location);
+                    }
+                }
+                Kind::GroupEnded => chrome.group_ended(subject),
+                Kind::Spawned => {
+                    if let Some(Spawned { named, group, by, role }) = tasks.find(|task| task.named.number == subject) {
+                        chrome.spawned(subject, *group, *by, named.name.as_deref(), named.location, *role);
+                    }
+                }
+                Kind::Polled => chrome.polled(subject),
+                Kind::Pending => chrome.pending(subject),
+                Kind::Completed => chrome.ended(subject, "completed", None),
+                Kind::Failed => chrome.ended(subject, "failed", None),
+                Kind::Cancelled => chrome.ended(subject, "cancelled", None),
+                Kind::Panicked => chrome.ended(subject, "panicked", None),
+                Kind::RuntimeGone => chrome.ended(subject, "runtime gone", None),
+                Kind::Taken => chrome.noted("takes a permit", in_task, None),
+                Kind::GivenBack => chrome.noted("gives a permit back", in_task, None),
+            }
+            ts += STEP;
         }
-        events.end()
+        chrome.at(ts, None).close();
+        chrome.end();
+        mem::take(chrome.text_mut())
     }
 
     /// Writes [`to_chrome`](Self::to_chrome) to a file.
@@ -207,65 +290,4 @@ impl Trace {
     pub fn write_chrome(&self, path: impl AsRef<Path>) -> io::Result<()> {
         fs::write(path, self.to_chrome())
     }
-}
-
-/// Events of the Chrome trace format.
-#[derive(Default)]
-struct Chrome(String);
-
-impl Chrome {
-    fn event(&mut self, event: &str) {
-        self.0.push_str(if self.0.is_empty() { "{\"traceEvents\":[\n" } else { ",\n" });
-        self.0.push_str(event);
-    }
-
-    fn name(&mut self, track: u64, name: &str) {
-        let name = quoted(name);
-        self.event(&format!(r#"{{"ph":"M","pid":1,"tid":{track},"name":"thread_name","args":{{"name":{name}}}}}"#));
-        self.event(&format!(
-            r#"{{"ph":"M","pid":1,"tid":{track},"name":"thread_sort_index","args":{{"sort_index":{track}}}}}"#
-        ));
-    }
-
-    fn slice(&mut self, phase: &str, step: usize, record: &Record) {
-        let (track, at) = (record.subject, record.at.as_secs_f64());
-        self.event(&format!(
-            r#"{{"ph":"{phase}","pid":1,"tid":{track},"ts":{step},"name":"poll","args":{{"at":{at}}}}}"#
-        ));
-    }
-
-    fn instant(&mut self, step: usize, record: &Record) {
-        let (track, at, kind) = (record.subject, record.at.as_secs_f64(), record.kind);
-        self.event(&format!(
-            r#"{{"ph":"i","s":"t","pid":1,"tid":{track},"ts":{step},"name":"{kind:?}","args":{{"at":{at}}}}}"#
-        ));
-    }
-
-    fn arrow(&mut self, phase: &str, step: usize, track: u64, id: u64) {
-        let bind = if phase == "f" { r#","bp":"e""# } else { "" };
-        self.event(&format!(
-            r#"{{"ph":"{phase}","pid":1,"tid":{track},"ts":{step},"id":{id},"name":"spawn","cat":"spawn"{bind}}}"#
-        ));
-    }
-
-    fn end(mut self) -> String {
-        self.0.push_str("\n]}\n");
-        self.0
-    }
-}
-
-/// A text as a string of JSON.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control < ' ' => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -4,7 +4,7 @@
 
 use crate::engine;
 use crate::scheduler::Shared;
-use crate::trace::{Kind, Log};
+use crate::trace::{Happened, Kind, Log, Named, Opened, Spawned};
 use anyscope_core::TaskId;
 use anyscope_core::observe::{Ended, Event, GroupId, MemberRole, Observer, Resource, Wait};
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +31,8 @@ pub(crate) struct Table {
     pub(crate) reachable: bool,
     /// The one that is being polled.
     pub(crate) current: Option<TaskId>,
+    /// The one that ended last: it wakes who waited for it, with its number.
+    ended: Option<(TaskId, u64)>,
     pub(crate) log: Log,
     numbers: u64,
     now: Instant,
@@ -77,6 +79,7 @@ impl Watch {
                 finalisers: BTreeMap::new(),
                 reachable: false,
                 current: None,
+                ended: None,
                 log: Log::new(start),
                 numbers: 0,
                 now: start,
@@ -110,6 +113,17 @@ impl Table {
         self.log.add(self.now, kind, task);
     }
 
+    /// The number of a task that lives.
+    fn known(&self, task: TaskId) -> Option<u64> {
+        self.tasks.get(&task).map(|task| task.number)
+    }
+
+    fn beside(&mut self, task: TaskId, what: impl FnOnce() -> Happened) {
+        if let Some(task) = self.known(task) {
+            self.log.beside(self.now, task, what);
+        }
+    }
+
     fn count_finaliser(&mut self, group: GroupId, change: isize) {
         let left = self.finalisers.entry(group).or_default();
         *left += change;
@@ -123,7 +137,10 @@ impl Table {
             Event::GroupOpened { group, parent, task, name, location } => {
                 let number = self.number();
                 let name = name.map(str::to_owned);
-                self.log.add(self.now, Kind::GroupOpened, number);
+                let named = Named { number, name: name.clone(), location };
+                let above = parent.and_then(|parent| self.groups.get(&parent)).map(|parent| parent.number);
+                let opener = task.and_then(|task| self.known(task));
+                self.log.opened(self.now, Opened { named, parent: above, task: opener });
                 self.groups.insert(group, Group { number, parent, task, name, location });
             }
             Event::GroupEnded { group } => {
@@ -132,11 +149,13 @@ impl Table {
                 }
             }
             Event::GroupReachable { .. } => self.reachable = true,
-            Event::Spawned { task, group, role } => {
+            Event::Spawned { task, group, role, by } => {
                 let number = self.number();
                 let parent = self.groups.get(&group).map_or(0, |group| group.number);
                 let (name, location) = (task.name().map(str::to_owned), task.location());
-                self.log.spawned(self.now, number, parent, name.as_deref(), location);
+                let named = Named { number, name: name.clone(), location };
+                let by = by.and_then(|by| self.known(by));
+                self.log.spawned(self.now, Spawned { named, group: parent, by, role });
                 let task_of =
                     Task { number, group, name, location, role, polls: 0, waits: Vec::new(), is_stale: false };
                 self.tasks.insert(task.id(), task_of);
@@ -153,6 +172,16 @@ impl Table {
                 self.current = None;
                 self.log(Kind::Pending, Some(task));
             }
+            Event::Woken { task, by } => {
+                let ended = self.ended.filter(|(ended, _)| Some(*ended) == by).map(|(_, number)| number);
+                let by = ended.or_else(|| by.and_then(|by| self.known(by)));
+                self.beside(task, || Happened::Woken(by));
+            }
+            Event::CancelRequested { reason, by } => {
+                let by = by.and_then(|by| self.known(by)).unwrap_or_default();
+                self.log.beside(self.now, by, || Happened::cancels(reason));
+            }
+            Event::Ending { task } => self.beside(task, || Happened::Ending),
             Event::Ended { task, how } => {
                 if self.current == Some(task) {
                     self.current = None;
@@ -165,7 +194,7 @@ impl Table {
                     _ => Kind::RuntimeGone,
                 };
                 self.log(kind, Some(task));
-                self.tasks.remove(&task);
+                self.ended = self.tasks.remove(&task).map(|ended| (task, ended.number));
             }
             Event::Waits { task, on } => {
                 let waits = match task {
@@ -179,6 +208,10 @@ impl Table {
                 };
                 if let Some(waits) = waits.filter(|waits| !waits.contains(&on)) {
                     waits.push(on);
+                }
+                if let Some(task) = task {
+                    let number = if let Wait::Task(other) = on { self.known(other) } else { None };
+                    self.beside(task, || Happened::Waits(on, number));
                 }
             }
             Event::Taken { resource, task, permits } => {

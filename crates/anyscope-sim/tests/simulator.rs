@@ -457,25 +457,51 @@ fn the_tree_can_be_drawn_at_any_time() {
 
 #[test]
 fn a_trace_is_drawn_by_perfetto() {
-    let sim = Sim::seed(0);
-    run(
-        sim.clone(),
-        task_group::<Sim, _, _>(async |g| {
-            g.task("with \"quotes\"").spawn(async {
-                sleep::<Sim>(HOUR).await;
-            });
-        }),
-    );
-    let json: serde_json::Value = serde_json::from_str(&sim.trace().to_chrome()).expect("it is JSON");
-    let events = json["traceEvents"].as_array().expect("a list of events");
-    let named = events.iter().filter(|event| event["name"] == "thread_name");
-    assert!(named.clone().any(|event| event["args"]["name"].as_str().unwrap().starts_with("with \"quotes\"")));
-    let (begins, ends): (Vec<_>, Vec<_>) =
-        events.iter().filter(|event| event["name"] == "poll").partition(|event| event["ph"] == "B");
-    assert_eq!((begins.len(), ends.len()), (2, 2));
-    assert_eq!(begins[1]["args"]["at"], 3600.0);
-    let arrows = events.iter().filter(|event| event["name"] == "spawn").map(|event| event["ph"].as_str().unwrap());
-    assert_eq!(arrows.collect::<Vec<_>>(), ["s", "f"]);
+    let drawn = || {
+        let sim = Sim::seed(0);
+        run(
+            sim.clone(),
+            TaskGroup::<Sim>::builder().name("hours").run(async |g| {
+                let sleeper = g.task("with \"quotes\"").spawn(async {
+                    sleep::<Sim>(HOUR).await;
+                });
+                let joiner = g.spawn(async move {
+                    let _ = sleeper.outcome().await;
+                });
+                joiner.await;
+                g.cancel_with("enough");
+            }),
+        );
+        sim.trace().to_chrome()
+    };
+    let text = drawn();
+    assert_eq!(drawn(), text, "whatever the numbers of the process are by now");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let events = json.as_array().expect("a list of events");
+    let of = |key: &'static str, value: &'static str| events.iter().filter(move |event| event[key] == value);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+
+    let processes: Vec<_> = of("name", "process_name").map(|event| text(&event["args"]["name"])).collect();
+    assert!(processes.iter().any(|name| name.starts_with("hours (")), "{processes:?}");
+    let track = of("name", "thread_name").find(|event| text(&event["args"]["name"]).starts_with("with \"quotes\" ("));
+    let track = &track.expect("the task has a track")["tid"];
+    let slices = of("ph", "B").filter(|event| event["tid"] == *track);
+    let slices: Vec<_> = slices.map(|event| (text(&event["name"]), event["args"]["at"].as_f64().unwrap())).collect();
+    let slices: Vec<_> = slices.iter().map(|(name, at)| (name.as_str(), *at)).collect();
+    let expected = [
+        ("with \"quotes\"", 0.0),
+        ("poll", 0.0),
+        ("waits for a timer", 0.0),
+        ("poll", 3600.0),
+        ("wakes who waits for it", 3600.0),
+    ];
+    assert_eq!(slices, expected);
+    for (arrow, leads) in [("spawn", 2), ("wake", 1)] {
+        let ends = |phase| of("name", arrow).filter(|event| event["ph"] == phase).count();
+        assert_eq!((ends("s"), ends("f")), (leads, leads), "{arrow}");
+    }
+    let cancels = of("name", "cancels").next().expect("somebody asked for a cancellation");
+    assert!(text(&cancels["args"]["reason"]).contains("enough"), "{cancels}");
 }
 
 #[test]

@@ -44,6 +44,10 @@ pub mod migration {
     #[doc = include_str!("../docs/migration/tokio.md")]
     pub mod tokio {}
 }
+// It is about two features, and prints by a subscriber.
+#[cfg(any(not(doctest), all(feature = "trace", feature = "tracing", feature = "smol")))]
+#[doc = include_str!("../docs/observability.md")]
+pub mod observability {}
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 #[doc = include_str!("../docs/reliability.md")]

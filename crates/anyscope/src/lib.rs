@@ -54,6 +54,9 @@
 //! An application that is written with tokio's API moves to another runtime by its `use` lines: feature `compat-tokio`
 //! adds `anyscope::compat::tokio`.
 //!
+//! What a program does can be looked at: feature `trace` adds `anyscope::trace`, a picture of who ran when and waited for whom,
+//! and feature `tracing` adds `anyscope::tracing`, a span for each task.
+//!
 //! # What it doesn't do
 //!
 //! Children that borrow, run in parallel and don't block, all at once, can't be had soundly. Nothing waits inside a
@@ -101,6 +104,12 @@ pub mod async_std {
 
 #[cfg(feature = "hyper")]
 pub mod hyper;
+
+#[cfg(feature = "trace")]
+pub mod trace;
+
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 /// Locks, and what else tasks wait for each other with: all first in, first out, and all without a runtime.
 ///

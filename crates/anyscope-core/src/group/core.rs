@@ -903,10 +903,16 @@ impl GroupCore {
 
     /// Several members have ended, and their futures are gone.
     pub(super) fn all_ended(self: &Arc<Self>, spent: &[Spent]) {
-        self.finished(|state| {
-            let finish = |spent: &Spent| state.finish(self, spent.seat().key(), Some(spent.seat()));
-            spent.iter().map(finish).fold(false, |is_due, also| is_due | also)
-        });
+        let tell = || {
+            self.finished(|state| {
+                let finish = |spent: &Spent| state.finish(self, spent.seat().key(), Some(spent.seat()));
+                spent.iter().map(finish).fold(false, |is_due, also| is_due | also)
+            });
+        };
+        match spent.last() {
+            Some(last) => observe::by_the_end_of(last.seat().id(), self, tell),
+            None => tell(),
+        }
     }
 
     /// Has `finish` take members off the list, and does what is due then.
@@ -996,7 +1002,7 @@ impl GroupCore {
                 if state.finish(self, spent.seat().key(), Some(spent.seat())) {
                     let ending = state.due(self, early);
                     drop(state);
-                    ending.go(self);
+                    observe::by_the_end_of(spent.seat().id(), self, || ending.go(self));
                     state = self.state.lock();
                 }
             }

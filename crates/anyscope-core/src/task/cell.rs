@@ -33,7 +33,7 @@ use crate::cancel::tree::Node;
 use crate::context;
 use crate::group::core::{Admission, GroupCore, Reserved, Role};
 use crate::guard::{self, Payload};
-use crate::observe::{Ended, Event};
+use crate::observe::{self, Ended, Event};
 use crate::outcome::{Outcome, Panic};
 use crate::sync::Arc;
 use crate::wait_queue::wake_all;
@@ -69,8 +69,8 @@ where
     fn run(own: Own<Self>, order: Order) -> Ran<Own<Self>> {
         match order {
             Order::Poll => poll(own),
-            Order::End(Doom::Cancelled) => end(own, End::Cancelled, None),
-            Order::End(Doom::RuntimeGone) => end(own, End::RuntimeGone, None),
+            Order::End(Doom::Cancelled) => end_unpolled(own, End::Cancelled),
+            Order::End(Doom::RuntimeGone) => end_unpolled(own, End::RuntimeGone),
         }
     }
 }
@@ -250,7 +250,7 @@ where
         (None, Ok(())) => {
             let seat = own.seat();
             if seat.is_cancelled() && !context::is_shielded_in(seat) {
-                return end(own, End::Cancelled, None);
+                return end_unpolled(own, End::Cancelled);
             }
             Ran::Pending(own)
         }
@@ -258,6 +258,16 @@ where
         (Some(Step::Failed(reason)), polled) => end(own, End::Failed(reason), polled.err()),
         (None, Err(payload)) => end(own, End::Panicked(payload), guard::drop_caught(output)),
     }
+}
+
+/// The same as [`end`], for a child that isn't in a poll.
+fn end_unpolled<C, T>(own: Own<C>, how: End<T>) -> Ran<Own<C>>
+where
+    C: Content<Outcome = Outcome<T>>,
+    T: Send + 'static,
+{
+    own.seat().group().tell(|_| Event::Ending { task: own.seat().id() });
+    end(own, how, None)
 }
 
 /// Drops the future, where it is there still, and publishes the outcome; the group is told by the caller (invariant 2).
@@ -330,7 +340,9 @@ fn hand_over<T>(spent: &Spent, unwanted: Option<Outcome<T>>, joiner: Option<Wake
     if let Some(Some(payload)) = unwanted.map(guard::drop_caught) {
         spent.seat().group().panicked(payload, &spent.seat().task());
     }
-    if let Some(Err(payload)) = joiner.map(|joiner| guard::catch(|| joiner.wake())) {
+    let Some(joiner) = joiner else { return };
+    let seat = spent.seat();
+    if let Err(payload) = observe::by_the_end_of(seat.id(), seat.group(), || guard::catch(|| joiner.wake())) {
         guard::forget(payload);
     }
 }

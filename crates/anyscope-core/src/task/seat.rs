@@ -171,7 +171,8 @@ impl Seat {
             self.make_notes(true);
         }
         let task = self.task();
-        self.group.tell(|group| Event::Spawned { task: &task, group, role: role.into() });
+        let by = context::task_id();
+        self.group.tell(|group| Event::Spawned { task: &task, group, role: role.into(), by });
     }
 
     /// Tells that a poll begins.
@@ -196,7 +197,7 @@ impl Seat {
 
     #[cold]
     fn tell_woken(&self) {
-        self.group.tell(|_| Event::Woken { task: self.id, by: context::task_id() });
+        self.group.tell(|_| Event::Woken { task: self.id, by: observe::cause() });
     }
 
     pub(crate) fn notes(&self) -> Option<&Arc<Notes>> {

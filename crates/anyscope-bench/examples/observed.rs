@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use anyscope::task_group;
+use anyscope::{sleep, task_group, tree, yield_now};
 use std::env;
 use std::hint::black_box;
 use std::process::Command;
@@ -17,8 +17,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 const CHILDREN: usize = 1_000;
 const ROUNDS: usize = 101;
-const SUBJECTS: [(&str, &str); 6] = [
+const TASKS: usize = 10_000;
+const SUBJECTS: [(&str, &str); 7] = [
     ("nothing", "nothing is on"),
+    ("recorded", "`tree::record()`"),
     ("trace", "`trace`, to `/dev/null`"),
     ("was-traced", "`trace`, and it is over"),
     ("tracing", "`tracing`, without a subscriber"),
@@ -38,8 +40,48 @@ fn main() {
                 assert!(output.status.success(), "{subject}: {}", String::from_utf8_lossy(&output.stderr));
                 println!("| {words} | {} |", String::from_utf8_lossy(&output.stdout).trim());
             }
+            println!();
+            println!("| of a tree of {TASKS} tasks that wait | ns a task |");
+            println!("|---|---:|");
+            for (words, taken) in looks() {
+                println!("| {words} | {} |", taken.as_nanos());
+            }
         }
     }
+}
+
+/// The medians of what a task takes in a snapshot, and in what is made of it.
+fn looks() -> [(&'static str, Duration); 3] {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    tree::record();
+    runtime.block_on(task_group(async |g| {
+        for n in 0..TASKS {
+            g.task(format!("task {n}")).spawn(sleep(Duration::from_secs(3600)));
+        }
+        // The last of them is polled after the others.
+        while tree().tasks().filter(|task| task.polls() > Some(0)).count() < TASKS {
+            yield_now().await;
+        }
+        let median = |look: &dyn Fn()| {
+            let mut rounds: Vec<Duration> = (0..ROUNDS)
+                .map(|_| {
+                    let begin = Instant::now();
+                    look();
+                    begin.elapsed()
+                })
+                .collect();
+            rounds.sort();
+            rounds[ROUNDS / 2] / TASKS as u32
+        };
+        let snapshot = tree();
+        let looks = [
+            ("the snapshot", median(&|| drop(black_box(tree())))),
+            ("drawing it", median(&|| drop(black_box(snapshot.to_string())))),
+            ("its JSON", median(&|| drop(black_box(snapshot.to_json())))),
+        ];
+        g.cancel();
+        looks
+    }))
 }
 
 /// The median of what a child takes.
@@ -53,6 +95,9 @@ fn measured(subject: &str) -> Duration {
         }
         _ => None,
     };
+    if subject == "recorded" {
+        tree::record();
+    }
     // To its end: a trace of that many events would come to its limit.
     let trace = || anyscope::trace::builder().limit(u64::MAX).to_file("/dev/null").expect("it is there");
     let _trace = (subject == "trace").then(trace);

@@ -44,8 +44,11 @@ pub mod migration {
     #[doc = include_str!("../docs/migration/tokio.md")]
     pub mod tokio {}
 }
-// It is about two features, and prints by a subscriber.
-#[cfg(any(not(doctest), all(feature = "trace", feature = "tracing", feature = "smol")))]
+// It is about several features, and prints by a subscriber.
+#[cfg(any(
+    not(doctest),
+    all(feature = "trace", feature = "tracing", feature = "dump", feature = "smol", feature = "sim")
+))]
 #[doc = include_str!("../docs/observability.md")]
 pub mod observability {}
 #[doc = include_str!("../docs/performance.md")]

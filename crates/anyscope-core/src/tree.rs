@@ -253,7 +253,7 @@ impl Tree {
         })
     }
 
-    /// Returns the tree as JSON, on one line: `docs/observability.md` has the schema, whose version is the field `schema`.
+    /// Returns the tree as JSON, on one line: `docs/tree-json.md` has the schema, whose version is the field `schema`.
     #[must_use]
     pub fn to_json(&self) -> String {
         json::json(self)

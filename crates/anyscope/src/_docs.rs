@@ -19,6 +19,10 @@ pub mod design {}
 pub mod errors {}
 #[doc = include_str!("../docs/glossary.md")]
 pub mod glossary {}
+// It is about a feature.
+#[cfg(any(not(doctest), all(feature = "inspect", feature = "smol")))]
+#[doc = include_str!("../docs/inspect.md")]
+pub mod inspect {}
 #[doc = include_str!("../docs/laws.md")]
 pub mod laws {}
 // Its tests are for every runtime, and the simulator.
@@ -61,6 +65,8 @@ pub mod reliability {}
 pub mod simulator {}
 #[doc = include_str!("../docs/sync.md")]
 pub mod sync {}
+#[doc = include_str!("../docs/tree-json.md")]
+pub mod tree_json {}
 
 #[cfg(all(doctest, feature = "macros", feature = "tokio", feature = "sim"))]
 #[doc = include_str!("../README.md")]

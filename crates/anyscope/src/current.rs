@@ -26,11 +26,11 @@ use std::time::Instant;
 /// assert_eq!(name, "smol");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Current(Kind);
+pub struct Current(pub(crate) Kind);
 
 /// A runtime that is compiled in is called by its type, any other through the object-safe form.
 #[derive(Clone, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     #[cfg(feature = "tokio")]
     Tokio(anyscope_tokio::Tokio),
     #[cfg(feature = "smol")]

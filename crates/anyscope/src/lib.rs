@@ -51,6 +51,8 @@
 //! As attributes: `#[anyscope::main]` runs a program on a runtime, and `#[anyscope::test]` makes of one function a test for
 //! each runtime that is compiled in.
 //!
+//! A running service shows its live task tree in a browser: feature `inspect` adds `anyscope::inspect`.
+//!
 //! An application that is written with tokio's API moves to another runtime by its `use` lines: feature `compat-tokio`
 //! adds `anyscope::compat::tokio`.
 //!
@@ -104,6 +106,9 @@ pub mod async_std {
 
 #[cfg(feature = "hyper")]
 pub mod hyper;
+
+#[cfg(feature = "inspect")]
+pub mod inspect;
 
 #[cfg(feature = "trace")]
 pub mod trace;

@@ -6,6 +6,7 @@ use crate::request;
 use crate::server;
 use crate::store::Store;
 use crate::upstream;
+use anyscope::inspect::{Inspector, Server};
 use anyscope::{CancelToken, GroupHandle, Limiter, Semaphore, gather, task_group};
 use clap::Args;
 use std::fmt;
@@ -52,6 +53,9 @@ pub struct Config {
     /// How long what is under way has to end, after SIGTERM.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "5s")]
     pub grace: Duration,
+    /// Where to show the live tasks, as a page; nowhere, if it isn't said.
+    #[arg(long, value_name = "ADDRESS")]
+    pub inspect: Option<SocketAddr>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -63,6 +67,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub struct Ready {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its tasks are shown.
+    pub inspect: Option<SocketAddr>,
 }
 
 /// How the service ended.
@@ -183,13 +189,19 @@ pub async fn serve(config: Config, stop: CancelToken, ready: impl FnOnce(Ready))
             let store = Store::open(&config.database, config.store).await.map_err(io::Error::other)?;
             let next_job = AtomicU64::new(store.last_job().await.map_err(io::Error::other)? + 1);
             let upstream = config.which.listen(config.upstream).await?;
-            io::Result::Ok((store, next_job, upstream, config.which.listen(config.listen).await?))
+            let page = config.inspect.map(|at| Inspector::builder().title("service").bind(at)).transpose()?;
+            io::Result::Ok((store, next_job, upstream, config.which.listen(config.listen).await?, page))
         };
         // Whoever doesn't want it any more needn't wait for a store that somebody else has locked.
-        let (store, next_job, upstream, listener) = stop.run(open).await.map_err(io::Error::other)??;
+        let (store, next_job, upstream, listener, page) = stop.run(open).await.map_err(io::Error::other)??;
         let closing = store.clone();
         life.on_exit(async move { closing.close().await });
         let client = Client::new(config.which, upstream.address()?, life.handle());
+        let inspect = page.as_ref().map(Server::address);
+        if let Some(page) = page {
+            // In the outermost group: it shows what doesn't end.
+            life.task("inspect").spawn_service(page.serve());
+        }
         life.task("upstream").spawn_service(upstream::serve(upstream));
         let stragglers = task_group(async |background| {
             let app = Arc::new(App {
@@ -205,7 +217,7 @@ pub async fn serve(config: Config, stop: CancelToken, ready: impl FnOnce(Ready))
                 next_job,
             });
             task_group(async |connections| {
-                ready(Ready { address: listener.address()? });
+                ready(Ready { address: listener.address()?, inspect });
                 server::accept(&app, connections, listener, &stop).await;
                 // Nobody comes in any more. Both learn that it ends at the same time, and have the same grace.
                 let (late, later) =

@@ -1,7 +1,7 @@
 //! Serves until SIGTERM or Ctrl-C. See the README beside this.
 
 use anyscope::CancelToken;
-use anyscope_service::{Config, serve};
+use anyscope_service::{Config, Ready, serve};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -18,6 +18,13 @@ struct Cli {
 
 /// Something didn't end in time.
 const STRAGGLERS: u8 = 3;
+
+fn told(ready: Ready) {
+    println!("listening on {}", ready.address);
+    if let Some(address) = ready.inspect {
+        eprintln!("its tasks: http://{address}");
+    }
+}
 
 fn main() -> ExitCode {
     let Cli { config } = Cli::parse();
@@ -36,7 +43,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let which = config.which;
-    let served = which.run(end.run(serve(config, stop, |ready| println!("listening on {}", ready.address))));
+    let served = which.run(end.run(serve(config, stop, told)));
     match served {
         Ok(Ok(report)) => {
             println!("answered {}; left over: {}", report.answered, report.left);

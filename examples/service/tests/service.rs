@@ -366,7 +366,7 @@ impl Service {
             let (stop, all) = (stop.clone(), all.clone());
             move || which.run(all.run(serve(config, stop, move |ready| told.send(ready).expect("heard")))).ok()
         });
-        let Ready { address } = ready.recv().expect("it serves");
+        let Ready { address, .. } = ready.recv().expect("it serves");
         Self { address, database, stop, all, thread }
     }
 

@@ -1,4 +1,4 @@
-//! A tree as JSON: the schema is in `docs/observability.md`.
+//! A tree as JSON: the schema is in `docs/tree-json.md`.
 
 use super::{Due, GroupKind, GroupNode, Noted, TaskNode, Tree, Waiting, What, draw};
 use crate::cancel::reason::{Reason, ReasonKind};

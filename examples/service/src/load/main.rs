@@ -18,6 +18,7 @@ use crate::table::Table;
 use anyscope::tokio::Tokio;
 use anyscope_service::Which;
 use clap::{Parser, ValueEnum};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ struct Options {
     /// How many rounds of faults, between which the memory is looked at.
     #[arg(long, default_value_t = 4)]
     rounds: usize,
+    /// Where the service shows its tasks meanwhile, as a page.
+    #[arg(long, value_name = "ADDRESS")]
+    inspect: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 async fn load(options: &Options, which: &str, table: &mut Table, findings: &mut Findings) {
-    let service = Service::start(which).await;
+    let service = Service::start(which, options.inspect).await;
     let Options { time, clients, .. } = *options;
     let mut acknowledged = Acknowledged::default();
     for (phase, path) in [

@@ -27,7 +27,7 @@ pub(crate) struct End {
 }
 
 impl Service {
-    pub(crate) async fn start(which: &str) -> Self {
+    pub(crate) async fn start(which: &str, inspect: Option<SocketAddr>) -> Self {
         let database = env::temp_dir().join(format!("anyscope-load-{which}-{}.db", std::process::id()));
         let _ = fs::remove_file(&database);
         let mut process = Command::new(env::current_exe().expect("a path").with_file_name("service"))
@@ -35,6 +35,7 @@ impl Service {
             // Half a head has longer than the service to stop: it mustn't be waited for.
             .args(["--grace", "10s", "--head-timeout", "60s", "--database"])
             .arg(&database)
+            .args(inspect.map(|address| format!("--inspect={address}")))
             .stdout(Stdio::piped())
             .spawn()
             .expect("`service` beside this program: build both with `cargo build --release -p anyscope-service`");

@@ -10,6 +10,7 @@ mod drops;
 mod faults;
 mod hyper;
 mod names;
+mod nested;
 mod programs;
 mod report;
 mod storm;

@@ -19,6 +19,7 @@ mod coop;
 pub mod detached;
 mod error;
 mod gather;
+mod giving;
 mod group;
 mod guard;
 mod keyed;
@@ -85,6 +86,7 @@ pub mod futures {
     pub use crate::cancel::{AmbientCancelled, RunUnderToken, UntilCancelled};
     pub use crate::cleanup::WithCleanup;
     pub use crate::gather::{FirstOk, InTask, OnRuntime, Quorum, SettleEach, TimeoutEach, Under, Until, Within};
+    pub use crate::giving::Giving;
     pub use crate::group::orphan::Drained;
     pub use crate::group::room::Room;
     pub use crate::group::shutdown::{Shutdown, Stopping};

@@ -1,6 +1,7 @@
 //! [`race`] and [`race_ok`]: wait for the first.
 
 use crate::coop::{self, Budgets};
+use crate::giving::Giving;
 use crate::ready_list::Set;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -89,13 +90,13 @@ pub fn race<M, F: Raceable<M>>(futures: F) -> F::Race {
 ///     assert_eq!(race_ok(["a"].map(parse)).await, Err(vec!["a is no number".to_string()]));
 /// });
 /// ```
-pub fn race_ok<I, T, E>(futures: I) -> RaceOk<I::Item, E>
+pub fn race_ok<I, T, E>(futures: I) -> Giving<RaceOk<I::Item, E>, Result<T, Vec<E>>>
 where
     I: IntoIterator,
     I::Item: Future<Output = Result<T, E>>,
 {
     let (set, _) = set_of(futures);
-    RaceOk { set, errors: Vec::new(), ended: false }
+    Giving::new(RaceOk { set, errors: Vec::new(), ended: false })
 }
 
 fn set_of<I: IntoIterator<Item: Future>>(futures: I) -> (Set<I::Item>, usize) {
@@ -255,11 +256,11 @@ macro_rules! tuples {
 
         impl<T, $($F: Future<Output = T>,)+> Raceable<Tuple> for ($($F,)+) {
             type Output = T;
-            type Race = $name<T, $($F,)+>;
+            type Race = Giving<$name<T, $($F,)+>, T>;
 
             fn into_race(self) -> Self::Race {
                 let ($($f,)+) = self;
-                $name { $($f: Some($f),)+ output: PhantomData }
+                Giving::new($name { $($f: Some($f),)+ output: PhantomData })
             }
         }
     )*};

@@ -5,6 +5,7 @@ use super::rule::in_order;
 use super::{Gather, Mode, Policy, Progress};
 use crate::context::{self, Deadline, Deferral, Frame, FrameSlot};
 use crate::coop;
+use crate::giving::Giving;
 use crate::runtime::Runtime;
 use crate::time::{Alarm, Due};
 use pin_project_lite::pin_project;
@@ -69,9 +70,10 @@ where
     ///     assert_eq!(found.into_values(), [0]);
     /// });
     /// ```
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
     #[track_caller]
-    pub fn within(self, duration: Duration) -> Within<Self, P::Value, R> {
-        Within::new(self, Due::After(duration))
+    pub fn within(self, duration: Duration) -> Giving<Within<Self, P::Value, R>, P::Output<Partial<P::Value>>> {
+        Giving::new(Within::new(self, Due::After(duration)))
     }
 
     /// Gathers until `at` at the latest, and returns what has ended by then. See [`within`](Self::within).
@@ -99,9 +101,10 @@ where
     ///     assert_eq!(numbers.complete().unwrap(), [0, 1, 2]);
     /// });
     /// ```
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
     #[track_caller]
-    pub fn by(self, at: Instant) -> Within<Self, P::Value, R> {
-        Within::new(self, Due::At(Some(at)))
+    pub fn by(self, at: Instant) -> Giving<Within<Self, P::Value, R>, P::Output<Partial<P::Value>>> {
+        Giving::new(Within::new(self, Due::At(Some(at))))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::engine::{Cut, Pool};
 use super::{Gather, Mode, Policy, Progress};
+use crate::giving::Giving;
 use crate::runtime::Runtime;
 use std::error::Error;
 use std::fmt;
@@ -63,8 +64,9 @@ where
     ///     assert_eq!(failed.unwrap_err(), ["north is down", "south is down"]);
     /// });
     /// ```
-    pub fn first_ok(self) -> Under<Self, FirstOk<T, E>> {
-        Under { gather: self, rule: FirstOk { won: None, errors: Vec::new() } }
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
+    pub fn first_ok(self) -> Giving<Under<Self, FirstOk<T, E>>, Result<T, Vec<E>>> {
+        Giving::new(Under { gather: self, rule: FirstOk { won: None, errors: Vec::new() } })
     }
 
     /// Waits until `needed` futures have succeeded, stops the rest, and returns their values.
@@ -105,8 +107,9 @@ where
     ///     assert_eq!(failed.errors().collect::<Vec<_>>(), [(1, &"disk full")]);
     /// });
     /// ```
-    pub fn quorum(self, needed: usize) -> Under<Self, Quorum<T, E>> {
-        Under { gather: self, rule: Quorum { needed, values: Vec::new(), errors: Vec::new() } }
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
+    pub fn quorum(self, needed: usize) -> Giving<Under<Self, Quorum<T, E>>, Result<Vec<T>, QuorumError<E>>> {
+        Giving::new(Under { gather: self, rule: Quorum { needed, values: Vec::new(), errors: Vec::new() } })
     }
 }
 
@@ -158,11 +161,12 @@ where
     ///     assert_eq!(try_gather(sizes).until(|index, _size| index == 2).await, Ok(Some(2)));
     /// });
     /// ```
-    pub fn until<C>(self, holds: C) -> Under<Self, Until<P::Value, P::Stop, C, P>>
+    #[allow(clippy::type_complexity, reason = "an alias for a type that is written once would hide its parts")]
+    pub fn until<C>(self, holds: C) -> Giving<Under<Self, Until<P::Value, P::Stop, C, P>>, P::Output<Option<P::Value>>>
     where
         C: FnMut(usize, &P::Value) -> bool,
     {
-        Under { gather: self, rule: Until { holds, found: None, stop: None, policy: PhantomData } }
+        Giving::new(Under { gather: self, rule: Until { holds, found: None, stop: None, policy: PhantomData } })
     }
 }
 

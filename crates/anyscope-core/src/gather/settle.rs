@@ -67,6 +67,7 @@ where
             on_progress: self.on_progress,
             location: self.location,
             state: State::new(),
+            poll: Gather::poll_all,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{All, FirstErr, Gatherable, Policy, TryGatherable, Tuple};
 use crate::coop::{self, Budgets};
+use crate::giving::Giving;
 use crate::runtime::Runtime;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -111,15 +112,21 @@ macro_rules! tuples {
             FirstErr: Policy<$First::Output, Stop = Error>,
             $(FirstErr: Policy<$F::Output, Stop = Error>,)*
         {
-            type Gather = $name<FirstErr, $First, $($F,)*>;
+            type Gather = Giving<
+                $name<FirstErr, $First, $($F,)*>,
+                <FirstErr as Policy<$First::Output>>::Output<(
+                    <FirstErr as Policy<$First::Output>>::Value,
+                    $(<FirstErr as Policy<$F::Output>>::Value,)*
+                )>,
+            >;
 
             fn into_try_gather(self) -> Self::Gather {
                 let ($first, $($f,)*) = self;
-                $name {
+                Giving::new($name {
                     $first: Slot::Running { future: $first },
                     $($f: Slot::Running { future: $f },)*
                     policy: PhantomData,
-                }
+                })
             }
         }
     )*};

@@ -76,7 +76,8 @@ where
 
 /// Turns a function that blocks into one that is async, so that both kinds mix.
 ///
-/// Each call is an [`unblock`], with what that says.
+/// Each call is an [`unblock`], with what that says. Several arguments are given as a tuple, and arguments are `'static`,
+/// since the call may outlive its caller.
 ///
 /// # Examples
 ///

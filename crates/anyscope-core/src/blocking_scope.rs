@@ -49,7 +49,7 @@ use std::thread;
 /// calling thread, once `body` has returned: a body that waits for one of them waits for ever.
 ///
 /// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
-/// they are dropped.
+/// they are dropped. The handles of children may leave the scope with the body's value, and be awaited after it.
 ///
 /// # Panics
 ///

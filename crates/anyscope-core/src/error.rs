@@ -7,7 +7,8 @@ use std::panic::Location;
 
 /// Everything that failed in a group: the first error, which cancelled the rest, and all that came after it.
 ///
-/// The errors stand in the order in which they happened, each with the task that it came from.
+/// The errors stand in the order in which they happened, each with the task that it came from. To go on with the first
+/// alone, as a plain `E`: `.map_err(GroupError::into_first)?`.
 ///
 /// # Examples
 ///

@@ -216,7 +216,8 @@ impl<R> TaskGroup<R> {
     /// `make` is given a [`Started`], by which the child hands over what its users need. Until then the child belongs to
     /// the caller: a cancellation or a drop of the caller ends it, its panic goes on in the caller, the caller's deadline
     /// holds, and a cancellation of the group waits. Afterwards it is a child like any other, and the caller's end means
-    /// nothing to it.
+    /// nothing to it. What it ends with then is a value that is dropped, an `Err` too: where that is to end the group, use
+    /// [`TryTaskGroup::start`](crate::TryTaskGroup::start).
     ///
     /// # Panics
     ///

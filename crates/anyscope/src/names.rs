@@ -439,7 +439,8 @@ where
 
 /// Turns a function that blocks into one that is async, so that both kinds mix.
 ///
-/// Each call is an [`unblock`], with what that says.
+/// Each call is an [`unblock`], with what that says. Several arguments are given as a tuple, and arguments are `'static`,
+/// since the call may outlive its caller.
 ///
 /// # Examples
 ///
@@ -602,7 +603,7 @@ where
 /// a timer or for another task hangs **for ever**.
 ///
 /// Children have the deadline, the task-locals and the scope of the caller: where that is cancelled, or past its deadline,
-/// they are dropped.
+/// they are dropped. The handles of children may leave the scope with the body's value, and be awaited after it.
 ///
 /// # Panics
 ///

@@ -136,6 +136,7 @@ fn errors_of_time_and_clean_up() {
     on_the_simulator(async {
         let late: Elapsed = timeout(MOMENT, pending::<()>()).await.unwrap_err();
         assert_eq!(text(&late), "deadline has elapsed");
+        assert_eq!(format!("{late:?}"), "Elapsed");
         let late = io::Error::from(late);
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         assert!(late.get_ref().is_some_and(|inner| inner.is::<Elapsed>()));

@@ -42,7 +42,7 @@ async fn fetch(seconds: u64) -> String {
 }
 
 // Output:
-// the whole: Err(Elapsed(())) after 4s
-// each:      [Ok("1 s"), Ok("3 s"), Err(Elapsed(()))] after 4s
-// nested:    Err(Elapsed(())) after 2s
+// the whole: Err(Elapsed) after 4s
+// each:      [Ok("1 s"), Ok("3 s"), Err(Elapsed)] after 4s
+// nested:    Err(Elapsed) after 2s
 // at once:   Ok("ready")

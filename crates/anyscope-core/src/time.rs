@@ -28,8 +28,14 @@ use std::time::{Duration, Instant};
 ///     anyscope::run(anyscope::smol::Smol::new(), timeout(Duration::ZERO, std::future::pending()));
 /// assert_eq!(late.unwrap_err().to_string(), "deadline has elapsed");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed(());
+
+impl fmt::Debug for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Elapsed")
+    }
+}
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

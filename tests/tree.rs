@@ -5,7 +5,7 @@
 use anyscope::sync::{Event, Mutex};
 use anyscope::tree::{Due, GroupKind, GroupNode, GroupState, TaskNode, TaskState, Tree, What};
 use anyscope::{
-    Current, Semaphore, TaskGroup, channel, race, shield, sleep, task_group, timeout, tree, unblock, yield_now,
+    Current, Semaphore, TaskGroup, channel, gather, race, shield, sleep, task_group, timeout, tree, unblock, yield_now,
 };
 use std::fmt::Write as _;
 use std::future::{Future, pending};
@@ -75,7 +75,12 @@ async fn a_task_stands_below_what_it_was_spawned_in_with_its_name_and_its_place(
                 let inside = TaskGroup::builder().name(inside_of);
                 inside.run(async |g| _ = g.task(name).spawn(sleep(HOUR))).await;
             });
-            let tree = until(&child, |child| child.state() == TaskState::Idle).await;
+            let mut tree = until(&child, |child| child.state() == TaskState::Idle).await;
+            // The body that spawned it comes to its end a moment later.
+            while group(&tree, &inner).unwrap().state() == GroupState::Open {
+                yield_now().await;
+                tree = anyscope::tree();
+            }
             assert_eq!(around(&tree, &child), [&*child, &inner, &parent, &outer, "the run"]);
             let (parent, child) = (task(&tree, &parent).unwrap(), task(&tree, &child).unwrap());
             assert!(child.id() > parent.id());
@@ -265,7 +270,10 @@ async fn a_group_that_was_dropped_is_there_until_what_it_left_has_ended() {
         race((dropped, begun.wait())).await;
         let tree = until(&cleaner, |task| task.state() == TaskState::Shielded).await;
         assert_eq!(group(&tree, &name).unwrap().state(), GroupState::Dropped);
-        assert!(tree.groups().any(|group| group.adopted() > 0), "{tree}");
+        let around =
+            tree.nodes().iter().find(|node| matches!(node.what(), What::Group(group) if group.name() == Some(&name)));
+        let around = &tree.nodes()[around.and_then(|node| node.parent()).unwrap()];
+        assert!(matches!(around.what(), What::Group(group) if group.adopted() == 1), "{tree}");
         go.set();
         g.cancel();
     })
@@ -321,6 +329,87 @@ async fn the_json_says_what_the_tree_says() {
         assert_eq!(told["noted"]["waits"][0]["kind"], "time");
         assert!(told["cancelled"].is_null() && told["deadline_in_s"].is_null());
         g.cancel();
+    })
+    .await;
+}
+
+/// A gather polls what is ready, and nobody else: what the others wait for stands.
+#[anyscope::test(runtimes(sim))]
+async fn what_the_futures_of_a_gather_wait_for_is_told_until_they_have_it() {
+    tree::record();
+    let gathers = unique("gathers");
+    let semaphore = Arc::new(Semaphore::new(0));
+    task_group(async |g| {
+        let (waits, ticks) = (semaphore.clone(), 3);
+        g.task(gathers.clone()).spawn(async move {
+            let waits =
+                Box::pin(async { _ = waits.acquire().await }) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+            let sleeps = Box::pin(async move {
+                for _ in 0..ticks {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            });
+            gather(vec![waits, sleeps]).await;
+            sleep(HOUR).await;
+        });
+        let told = || {
+            let tree = tree();
+            task(&tree, &gathers).unwrap().waits().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        sleep(Duration::from_millis(2500)).await;
+        let told_in_the_middle = told();
+        assert_eq!(told_in_the_middle.len(), 2, "{told_in_the_middle:?}");
+        assert!(told_in_the_middle[0].starts_with("the semaphore made at"), "{told_in_the_middle:?}");
+        assert_eq!(told_in_the_middle[1], "a timer, in 500.0ms");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(told().len(), 1, "the other has ended: {:?}", told());
+        semaphore.add_permits(1);
+        sleep(Duration::from_secs(1)).await;
+        assert!(told().len() == 1 && told()[0].starts_with("a timer, in 3599."), "{:?}", told());
+        g.cancel();
+    })
+    .await;
+}
+
+/// Permits change hands: whoever gives them back may not be who took them.
+#[anyscope::test]
+async fn who_holds_what_is_told_though_permits_change_hands() {
+    tree::record();
+    let [keeps, takes, waits_for_it] = ["keeps", "takes", "waits"].map(unique);
+    let semaphore = Arc::new(Semaphore::new(2));
+    task_group(async |g| {
+        let (kept, held) = (semaphore.clone(), Arc::new(Event::new()));
+        let has = held.clone();
+        g.task(keeps.clone()).spawn(async move {
+            let _permit = kept.acquire().await;
+            has.set();
+            pending::<()>().await;
+        });
+        held.wait().await;
+        // Taken by one task, and given back by another that has ended since.
+        let taken = g.task(takes.clone()).spawn(semaphore.clone().acquire_arc()).await.unwrap();
+        g.spawn(async move { drop(taken) }).await;
+        let wants = semaphore.clone();
+        g.task(waits_for_it.clone()).spawn(async move { _ = wants.acquire_many(2).await });
+        let told = waits(&waits_for_it).await;
+        assert!(told.contains(&format!("held by task `{keeps}`")) && !told.contains(&takes), "{told}");
+        g.cancel();
+    })
+    .await;
+}
+
+#[anyscope::test]
+async fn a_reason_with_a_line_break_is_told_on_one_line() {
+    let name = unique("told");
+    let go = Arc::new(Event::new());
+    task_group(async |g| {
+        let event = go.clone();
+        g.task(name.clone()).spawn(shield(HOUR, async move { event.wait().await }));
+        until(&name, |task| task.state() == TaskState::Shielded).await;
+        g.cancel_with("one\ntwo\u{2028}three");
+        let tree = until(&name, |task| task.reason().is_some()).await;
+        is_a_walk(&tree);
+        go.set();
     })
     .await;
 }
@@ -393,7 +482,7 @@ async fn whoever_looks_while_everything_moves_sees_a_tree_and_holds_nobody_up() 
     }
 }
 
-/// A thousand groups, each in a child of the one around, on a stack on which no thousand calls have room.
+/// Twenty thousand groups, each in a child of the one around, on a stack on which as many calls have no room.
 #[test]
 fn depth_costs_no_stack() {
     const DEPTH: usize = 20_000;

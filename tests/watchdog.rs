@@ -63,6 +63,7 @@ fn a_poll_that_keeps_its_thread_is_found_while_it_does<R: Runtime>(runtime: R) {
     let text = findings[0].to_string();
     assert!(text.starts_with(&format!("task `{name}` (spawned at tests/watchdog.rs:")), "{text}");
     assert!(text.contains("is in a poll that has taken "), "{text}");
+    assert!(of(&name, watchdog.look(Instant::now())).is_empty(), "it is told once");
     drop(let_go);
     program.join().unwrap();
 }
@@ -203,7 +204,7 @@ fn a_shield_over_its_budget_is_found_once() {
             sleep(SECOND).await;
             let findings = look();
             assert_eq!(findings.iter().map(Finding::kind).collect::<Vec<_>>(), [FindingKind::OverBudget]);
-            assert!(findings[0].to_string().ends_with("has a shield that is 2.0s over its budget"), "{}", findings[0]);
+            assert!(findings[0].to_string().ends_with("is 2.0s over the budget of its shield"), "{}", findings[0]);
             assert!(look().is_empty());
             g.cancel();
         })

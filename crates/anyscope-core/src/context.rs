@@ -23,7 +23,7 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::coop;
-use crate::group::core::GroupCore;
+use crate::group::core::{GroupCore, Kind};
 use crate::limiter::Held;
 use crate::local::Binding;
 use crate::observe;
@@ -209,7 +209,7 @@ pub(crate) fn locals_for(group: &Arc<GroupCore>) -> Option<Arc<Binding>> {
     match innermost {
         Some(locals) => locals,
         None if is_within(group) => locals(),
-        None => group.locals.clone(),
+        None => group.locals(),
     }
 }
 
@@ -233,8 +233,8 @@ pub(crate) fn task_id() -> Option<TaskId> {
     find(|around| around.task_id())
 }
 
-/// The notes of whoever is being polled, the task or the body of what is outermost, and the time. Not of a blocking job, which
-/// nobody polls.
+/// The notes of whoever is being polled, the task or the body of a run, and the time. Not of a blocking job, which nobody
+/// polls, nor of a body that is polled by who knows whom.
 pub(crate) fn notes() -> Option<(Arc<Notes>, Instant)> {
     let mut outermost = None;
     let task = find(|around| match around {
@@ -247,7 +247,10 @@ pub(crate) fn notes() -> Option<(Arc<Notes>, Instant)> {
     });
     match task {
         Some(task) => task,
-        None => outermost.map(|group| (group.make_notes(false), group.runtime().now())),
+        None => {
+            let run = outermost.filter(|group| group.kind == Kind::Run)?;
+            Some((run.make_notes(false), run.runtime().now()))
+        }
     }
 }
 

@@ -34,7 +34,8 @@ pub trait Observer: Send + Sync + 'static {
     /// Something happened.
     fn observe(&self, event: &Event<'_>);
 
-    /// Returns which of `of` ready children of a group is polled next: 0 is the one that has been ready longest.
+    /// Returns which of `of` ready children of a group is polled next: 0 is the one that has been ready longest. Asked where
+    /// the runtime's observer [takes turns](Self::takes_turns).
     fn choose(&self, of: usize) -> usize {
         let _ = of;
         0
@@ -267,6 +268,7 @@ impl From<Role> for MemberRole {
 
 /// What permits are taken of, or a lock is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Resource {
     /// `"semaphore"`, `"limiter"`, `"mutex"`, ..
     pub kind: &'static str,

@@ -196,7 +196,7 @@ where
     };
     let mut birth = Birth::under(node.clone(), group, TaskRef::new(Some("call".into()), location));
     // A caller inside of the group has the group's values around, but for what it has hidden.
-    let locals = if context::is_within(group) { None } else { Binding::over(context::locals(), group.locals.clone()) };
+    let locals = if context::is_within(group) { None } else { Binding::over(context::locals(), group.locals()) };
     birth.bring(locals, context::held());
     let called = Called {
         future: Some(async move { f().await }),

@@ -43,14 +43,18 @@ mod wakers;
 
 use self::places::Places;
 use self::wakers::{Target, Wakers};
+use crate::context;
 use crate::coop::Budgets;
 use crate::guard;
+use crate::observe;
 use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, Ordering, thread_local};
+use crate::tree::notes::Lane;
 use pin_project_lite::pin_project;
 use std::cell::Cell;
 use std::future::Future;
 use std::iter;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll, Waker};
@@ -68,6 +72,19 @@ thread_local! {
     // The address of the entry whose future is being polled by this thread, the innermost; one more, if it was woken
     // since, and zero between polls.
     static POLLED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The innermost future of a set that is being polled by this thread, if any: a number that no other has meanwhile.
+pub(crate) fn lane() -> Lane {
+    NonZeroUsize::new(POLLED.try_with(|polled| polled.get() & !1).unwrap_or(0))
+}
+
+/// A future of a set is gone, and with it what it waited for.
+#[cold]
+fn left(address: usize) {
+    if let (Some((notes, _)), Some(lane)) = (context::notes(), NonZeroUsize::new(address)) {
+        notes.left(lane);
+    }
 }
 
 /// Futures that are polled together by one task, each when it is ready.
@@ -337,6 +354,7 @@ impl<F: Future> Set<F> {
         woken.register(cx.waker());
         take_woken(woken, chunks, ready);
         mem::swap(ready, batch);
+        let is_recording = observe::is_recording();
         let outer = POLLED.try_with(|polled| polled.replace(0)).unwrap_or(0);
         let mut pass = Pass { chunks, woken, ready, batch, next: 0, task: cx.waker(), outer, budgets: Budgets::new() };
         while let Some(&place) = pass.batch.get(pass.next) {
@@ -369,6 +387,9 @@ impl<F: Future> Set<F> {
                 if let Poll::Ready(value) = polled {
                     let index = *filled.index;
                     filled.future.set(None);
+                    if is_recording {
+                        left(address);
+                    }
                     *filled.index = *free as usize;
                     *free = place & !WOKEN;
                     *live -= 1;
@@ -465,6 +486,11 @@ impl<F> Drop for Set<F> {
         }
         if self.live == 0 {
             return;
+        }
+        if observe::is_recording() {
+            for wakers in self.chunks.iter().map(|chunk| &chunk.wakers) {
+                (0..wakers.len()).for_each(|at| left(ptr::from_ref(wakers.lend(at).0).addr()));
+            }
         }
         // Each future is dropped though another's destructor panics; the first panic goes on afterwards.
         let mut panic = None;

@@ -97,6 +97,14 @@ enum Answer {
     Closed,
 }
 
+impl Drop for Permits {
+    fn drop(&mut self) {
+        if observe::is_recording() {
+            holders::gone(&self.resource());
+        }
+    }
+}
+
 impl State {
     /// Whether what is available suffices for the head of the queue.
     #[inline]
@@ -320,7 +328,8 @@ impl Permits {
     fn tell_given_back(&self, permits: usize) {
         let task = context::task_id();
         if observe::is_recording() {
-            holders::given_back(self.resource(), task, permits);
+            let held = self.statistics().borrowed.saturating_sub(permits);
+            holders::given_back(self.resource(), task, permits, held);
         }
         // Where nothing is around who gives it back, whoever was told that it was taken.
         let known = || self.state.lock().observer.as_ref().and_then(Weak::upgrade);

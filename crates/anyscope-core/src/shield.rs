@@ -127,11 +127,18 @@ impl Inside {
     }
 }
 
+impl Inside {
+    fn take_down(&mut self) {
+        self.up = None;
+        if let Some((notes, end)) = self.noted.take() {
+            notes.shield_down(end);
+        }
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
-        if let Some((notes, end)) = &self.noted {
-            notes.shield_down(*end);
-        }
+        self.take_down();
     }
 }
 
@@ -139,7 +146,7 @@ impl<F, R: Runtime> Shield<F, R> {
     /// Takes it down, for one who goes on with it elsewhere: those around it here don't wait for it any more.
     pub(crate) fn take_down(self: Pin<&mut Self>) {
         if let Some(inside) = self.project().inside {
-            inside.up = None;
+            inside.take_down();
         }
     }
 }
@@ -168,6 +175,7 @@ impl<F: Future, R: Runtime> Future for Shield<F, R> {
         }
         let spent = end.is_some_and(|end| inside.up.is_some() && this.alarm.as_mut().poll(end, cx).is_ready());
         if spent {
+            // It stays written down: what is behind it hasn't ended, and is over its budget.
             inside.up = None;
         }
         if inside.up.is_none() {

@@ -41,6 +41,7 @@ mod walk;
 
 use crate::cancel::reason::Reason;
 use crate::observe::{self, GroupId, MemberRole, Resource, Wait};
+use crate::sync::Arc;
 use crate::task::{TaskId, TaskRef};
 use std::borrow::Cow;
 use std::panic::Location;
@@ -151,6 +152,7 @@ struct Noted {
     polled_for: Option<Duration>,
     longest: Duration,
     waits: Vec<Waiting>,
+    more_waits: usize,
     is_stale: bool,
 }
 
@@ -219,10 +221,11 @@ pub struct Waiting {
     /// In words, but for who holds it.
     text: String,
     for_so_long: Duration,
-    holders: Vec<Holder>,
+    holders: Arc<[Holder]>,
 }
 
-/// Who holds something that others wait for.
+/// Who holds something that others wait for: who took it, also where it has handed it on since. A permit doesn't tell whose it
+/// was; where another gives it back, who goes on holding the rest is a guess.
 #[derive(Clone, Debug)]
 pub struct Holder {
     task: Option<TaskId>,
@@ -410,8 +413,8 @@ impl TaskNode {
         self.deadline
     }
 
-    /// Returns when the budget of its outermost shield ends, where it is in one that has an end and was written down. Where that
-    /// is over, it goes on with what is in there unshielded, unless it is in a poll or a job.
+    /// Returns when the budget of its outermost shield ends, where it is behind one that was written down. Overdue, what is behind
+    /// it hasn't ended, and goes on unprotected, unless it is in a poll or a job.
     #[must_use]
     pub fn shield(&self) -> Option<Due> {
         self.shield
@@ -514,9 +517,14 @@ fn called(id: TaskId, name: Option<&str>, location: Option<&Location<'_>>) -> St
     }
 }
 
-/// A name, with whatever would end its line told by an escape: names are often made of what a client has sent.
+/// A text, with whatever would end its line told by an escape: names are often made of what a client has sent.
 fn on_one_line(name: &str) -> Cow<'_, str> {
-    if name.contains(char::is_control) { name.escape_debug().to_string().into() } else { name.into() }
+    let is_unsafe = |character: char| {
+        // Those that break a line, and those that turn it round.
+        let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        character.is_control() || turns || matches!(character, '\u{2028}' | '\u{2029}')
+    };
+    if name.contains(is_unsafe) { name.escape_default().to_string().into() } else { name.into() }
 }
 
 /// The task around the caller, in whose poll a tree may be drawn.

@@ -24,6 +24,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::panic;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -45,7 +46,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # let _ = std::panic::catch_unwind(|| panic!("oh"));
 /// ```
 pub fn on_panic() {
+    if thread::panicking() {
+        // A hook can't be set meanwhile.
+        return;
+    }
     static ONCE: Once = Once::new();
+    /// Whether a tree is being drawn for some panic.
+    static DRAWING: AtomicBool = AtomicBool::new(false);
     thread_local! {
         /// Whether it is the thread that draws: a panic in there is told, and draws nothing.
         static DRAWS: Cell<bool> = const { Cell::new(false) };
@@ -59,12 +66,22 @@ pub fn on_panic() {
             if DRAWS.try_with(Cell::get).unwrap_or(true) {
                 return;
             }
+            // Of many that panic at once, one has the tree drawn.
+            if DRAWING.swap(true, Ordering::AcqRel) {
+                let _ = io::stderr().lock().write_all(b"what lived at this panic is drawn for another\n");
+                return;
+            }
             // Drawn elsewhere: whoever panics may be in the middle of what the drawing would look at.
             let (drawn, done) = mpsc::sync_channel(1);
             let draws = thread::Builder::new().name("anyscope-dump".to_owned()).spawn(move || {
                 DRAWS.set(true);
-                let _ = drawn.send(tree().to_string());
+                let tree = guarded_tree();
+                DRAWING.store(false, Ordering::Release);
+                let _ = drawn.send(tree);
             });
+            if draws.is_err() {
+                DRAWING.store(false, Ordering::Release);
+            }
             let what_lives = match draws.map(|_| done.recv_timeout(PATIENCE)) {
                 Ok(Ok(drawn)) => format!("what lived at the panic:\n{drawn}"),
                 Ok(Err(_)) => "what lived at the panic could not be drawn\n".to_owned(),
@@ -77,7 +94,8 @@ pub fn on_panic() {
 
 /// Has the tree written to the error output whenever the process receives SIGUSR1, until what this returns is dropped.
 ///
-/// Without it, the signal ends the process. Where it has been dropped, the signal does nothing.
+/// Without it, the signal ends the process. Where it has been dropped, the signal does nothing; the drop waits for a tree that is
+/// being written.
 ///
 /// # Errors
 ///
@@ -106,11 +124,16 @@ pub fn on_signal_to(mut output: impl Write + Send + 'static) -> io::Result<OnSig
     let handle = signals.handle();
     let waits = thread::Builder::new().name("anyscope-dump".to_owned()).spawn(move || {
         for _ in signals.forever() {
-            let drawn = format!("what lives:\n{}", tree());
+            let drawn = format!("what lives:\n{}", guarded_tree());
             let _ = output.write_all(drawn.as_bytes()).and_then(|()| output.flush());
         }
     })?;
     Ok(OnSignal { handle, waits: Some(waits) })
+}
+
+/// The tree, drawn. Where a runtime's clock panics that it asks, there is one for the next.
+fn guarded_tree() -> String {
+    panic::catch_unwind(|| tree().to_string()).unwrap_or_else(|_| "it could not be drawn\n".to_owned())
 }
 
 /// Writes the tree for each signal, until it is dropped. Made by [`on_signal`].
@@ -126,8 +149,10 @@ impl Drop for OnSignal {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(waits) = self.waits.take() {
-            // A panic of it was told by then.
-            let _ = waits.join();
+            // A panic of it was told by then. Where the output itself drops this, there is nothing to wait for.
+            if waits.thread().id() != thread::current().id() {
+                let _ = waits.join();
+            }
         }
     }
 }

@@ -3,14 +3,18 @@
 //! It looks at the [tree](crate::tree()) once in a while, and reports each of these once, as soon as it has lasted for longer
 //! than it may:
 //!
-//! - a poll: it keeps a thread of the runtime from everybody else. One that has ended by the time of the look is reported too.
-//! - a shield over its budget: what is behind it goes on with no right to, in a long poll or a blocking job.
+//! - a poll of a task: it keeps a thread of the runtime from everybody else. One that has ended by the time of the look is
+//!   reported too, if the task hasn't.
+//! - a shield whose budget is spent: what is behind it hasn't ended, and goes on unprotected, or in a poll or a job that
+//!   doesn't return.
 //! - a task that was cancelled and hasn't ended: it is in a poll that doesn't return, or a destructor, or its runtime starves it.
 //! - a wait for permits of a semaphore, a limiter, a lock: with who holds them.
 //!
+//! It looks at tasks, and not at the body of a `run`, nor at that of a group that is outside of any task.
+//!
 //! Opt-in, and for an application: it has ages and waits [recorded](crate::tree::record).
 
-use crate::tree::{self, Due, TaskNode, TaskState, Tree, tree};
+use crate::tree::{self, Due, TaskNode, Tree, tree};
 use crate::{TaskId, interval, now};
 use anyscope_core::observe::Resource;
 use std::cmp::Reverse;
@@ -23,8 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Looks at the tree, and says what has lasted too long: see the [module](self).
 ///
-/// [`run`](Self::run) looks from a task, by the runtime's clock: the right one for a simulator, and where a report has to be
-/// async. It can't look while all threads of its runtime are stuck, and reports what it missed after that. [`start`](Self::start)
+/// [`run`](Self::run) looks from a task, by the runtime's clock. On a simulator it keeps virtual time going, as any interval
+/// does, so that a deadlock isn't told: leave it out there but for what tests the watchdog. It can't look while all threads of its runtime are stuck, and reports what it missed after that. [`start`](Self::start)
 /// looks from a thread of its own, and sees that too.
 ///
 /// # Examples
@@ -68,8 +72,8 @@ pub struct Watchdog {
 /// What was reported, and since when something is that has no time of its own.
 #[derive(Debug, Default)]
 struct Memory {
-    /// The longest poll of a task that was reported.
-    polls: HashMap<TaskId, Duration>,
+    /// The polls of a task that were reported: the number of the last, and the longest.
+    polls: HashMap<TaskId, (u64, Duration)>,
     over_budget: HashSet<TaskId>,
     cancelled: HashMap<TaskId, Cancelled>,
     exhausted: HashSet<Resource>,
@@ -88,15 +92,15 @@ impl Default for Watchdog {
 }
 
 impl Watchdog {
-    /// Makes one that looks once a second, and allows a poll 100 ms, a shield nothing beyond its budget, a cancelled task 10 s,
-    /// and a wait for permits 10 s.
+    /// Makes one that looks once a second, and allows a poll 100 ms, a shield as much beyond its budget, a cancelled task
+    /// 10 s, and a wait for permits 10 s.
     #[must_use]
     pub fn new() -> Self {
         tree::record();
         Self {
             period: Duration::from_secs(1),
             longest_poll: Duration::from_millis(100),
-            over_budget: Duration::ZERO,
+            over_budget: Duration::from_millis(100),
             longest_end: Duration::from_secs(10),
             longest_wait: Duration::from_secs(10),
             memory: Memory::default(),
@@ -122,7 +126,7 @@ impl Watchdog {
         self
     }
 
-    /// Sets how long a shield may stay up after its budget is spent.
+    /// Sets how long what is behind a shield may go on after its budget is spent.
     #[must_use]
     pub fn over_budget(mut self, duration: Duration) -> Self {
         self.over_budget = duration;
@@ -221,13 +225,13 @@ impl Watchdog {
     fn poll(&mut self, task: &TaskNode) -> Option<Finding> {
         let longest = task.longest_poll().filter(|longest| *longest > self.longest_poll)?;
         let is_under_way = task.polled_for() == Some(longest);
-        // One that is under way is longer at each look, and is told once.
-        let known = self.memory.polls.get(&task.id()).copied();
-        let is_news = known.is_none_or(|known| longest > known.saturating_mul(2));
-        if !is_news {
+        let number = task.polls().unwrap_or(0);
+        // One that is under way is longer at each look, and so may have been by its end.
+        let known = self.memory.polls.get(&task.id());
+        if known.is_some_and(|&(known, told)| number == known || (longest <= told && !is_under_way)) {
             return None;
         }
-        self.memory.polls.insert(task.id(), longest);
+        self.memory.polls.insert(task.id(), (number, longest));
         let what = if is_under_way { "is in a poll that has taken" } else { "had a poll that took" };
         Some(Finding::of(FindingKind::LongPoll, task, longest, format!("{what} {longest:.1?}")))
     }
@@ -235,7 +239,7 @@ impl Watchdog {
     fn shield(&mut self, task: &TaskNode) -> Option<Finding> {
         match task.shield() {
             Some(Due::Overdue(over)) if over > self.over_budget => {
-                let text = format!("has a shield that is {over:.1?} over its budget");
+                let text = format!("is {over:.1?} over the budget of its shield");
                 let is_news = self.memory.over_budget.insert(task.id());
                 is_news.then(|| Finding::of(FindingKind::OverBudget, task, over, text))
             }
@@ -247,7 +251,7 @@ impl Watchdog {
     }
 
     fn end(&mut self, task: &TaskNode, now: Instant) -> Option<Finding> {
-        let Some(reason) = task.reason().filter(|_| !task.is_shielded() && task.state() != TaskState::HeldBack) else {
+        let Some(reason) = task.reason().filter(|_| !task.is_shielded()) else {
             self.memory.cancelled.remove(&task.id());
             return None;
         };

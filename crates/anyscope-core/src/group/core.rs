@@ -74,8 +74,9 @@ pub(crate) struct GroupCore {
     pub(crate) children: Arc<Node>,
     /// Where those wait who are to learn of a shutdown, below that of the group around; made when it is first asked for.
     pub(super) stop: Mutex<Option<Arc<Node>>>,
-    /// The values of task-locals for the body, and for children that are spawned from elsewhere.
-    pub(crate) locals: Option<Arc<Binding>>,
+    /// The values of task-locals for the body, and for children that are spawned from elsewhere. They go when the group ends,
+    /// whoever keeps it.
+    locals: Mutex<Option<Arc<Binding>>>,
     /// What the blocking jobs around hold of limiters.
     pub(crate) held: Option<Arc<Held>>,
     /// The nearest deadline around the owner, as of its last poll.
@@ -333,6 +334,7 @@ impl Ending {
 
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         if self.over {
+            group.let_locals_go();
             group.tell(|group| Event::GroupEnded { group });
         }
         for finaliser in self.unrun {
@@ -424,7 +426,7 @@ impl GroupCore {
             whole,
             children,
             stop: Mutex::new(None),
-            locals,
+            locals: Mutex::new(locals),
             held,
             deadline: Mutex::new(deadline),
             limit,
@@ -481,6 +483,18 @@ impl GroupCore {
 
     pub(crate) fn name(&self) -> Option<&Cow<'static, str>> {
         self.name.as_deref()
+    }
+
+    pub(crate) fn locals(&self) -> Option<Arc<Binding>> {
+        self.locals.lock().clone()
+    }
+
+    /// The group is over: what it holds of a user's goes.
+    fn let_locals_go(&self) {
+        let locals = self.locals.lock().take();
+        if let Some(payload) = guard::drop_caught(locals) {
+            guard::forget(payload);
+        }
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -857,6 +871,14 @@ impl GroupCore {
         }
         if poll.is_pending() {
             observe::waits(|| Wait::Members(self.id));
+            if self.kind == Kind::Run && observe::is_recording() {
+                // Nothing is around it any more that would tell.
+                let now = self.runtime.now();
+                let notes = self.make_notes(false);
+                notes.polled(now);
+                notes.waits(now, None, Wait::Members(self.id));
+                notes.returned(now);
+            }
         }
         poll
     }
@@ -898,7 +920,15 @@ impl GroupCore {
     pub(super) fn take_condemned(&self, key: usize, id: TaskId) -> Option<Work> {
         let mut state = self.state.lock();
         let entry = state.members.get_mut(key)?;
-        if entry.id == Some(id) && entry.stage == Stage::Condemned { entry.take() } else { None }
+        let is_told_of = entry.named || self.is_told();
+        let work = if entry.id == Some(id) && entry.stage == Stage::Condemned { entry.take() } else { None }?;
+        if is_told_of {
+            // One at a time: whoever was there before has ended, though the group may be told of it later.
+            let before = state.shown.get_or_insert_default().condemned.replace(work.glance());
+            drop(state);
+            drop(before);
+        }
+        Some(work)
     }
 
     /// Several members have ended, and their futures are gone.
@@ -1237,7 +1267,6 @@ impl State {
         let seat = work.seat();
         let key = seat.key();
         let again = seat.woke_itself();
-        self.is_back(seat);
         let entry = &mut self.members[key];
         match entry.doom {
             Some(Doom::RuntimeGone) => return Some((work, Doom::RuntimeGone)),
@@ -1249,6 +1278,8 @@ impl State {
         if mem::take(&mut entry.straggler) {
             self.stragglers.push(seat.task());
         }
+        self.is_back(seat);
+        let entry = &mut self.members[key];
         let woken = again || entry.stage == Stage::Out { woken: true };
         entry.work = Some(work);
         entry.stage = if woken { Stage::Queued } else { Stage::Idle };
@@ -1264,6 +1295,7 @@ impl State {
         #[cold]
         fn out_of_sight(shown: &mut Shown, member: &Seat) {
             shown.out.retain(|glance| !glance.seat().is(member));
+            shown.condemned.take_if(|glance| glance.seat().is(member));
         }
 
         if let Some(shown) = &mut self.shown {

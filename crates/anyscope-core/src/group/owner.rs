@@ -124,7 +124,7 @@ impl Owner {
             root: self.root,
             group: Some(self.group.clone()),
             scope: Some(self.group.whole.clone()),
-            locals: self.group.locals.clone(),
+            locals: self.group.locals(),
             held: self.group.held.clone(),
             ..Frame::default()
         })

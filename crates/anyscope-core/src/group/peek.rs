@@ -31,6 +31,8 @@ pub(super) struct Shown {
     /// Members that are being polled, which a tree would know too little of. Each goes while somebody has it, so that its
     /// allocation isn't freed by this.
     pub(super) out: Vec<Glance>,
+    /// The member that is being destroyed by who dropped the group. It may be kept here until the next.
+    pub(super) condemned: Option<Glance>,
 }
 
 /// A group that was opened inside of another, and where.
@@ -208,7 +210,10 @@ impl State {
         let id = entry.id?;
         let seat = match &entry.work {
             Some(work) => Some(work.seat()),
-            None => self.shown.iter().flat_map(|shown| &shown.out).map(Glance::seat).find(|seat| seat.id() == id),
+            None => {
+                let mut shown = self.shown.iter().flat_map(|shown| shown.out.iter().chain(&shown.condemned));
+                shown.find(|glance| glance.seat().id() == id).map(Glance::seat)
+            }
         };
         Some(Member { id, role: entry.role, stage: entry.stage, seen: seat.map(Seen::of) })
     }

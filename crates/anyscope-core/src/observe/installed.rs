@@ -16,7 +16,8 @@ static LIST: RwLock<Vec<Arc<dyn Observer>>> = RwLock::new(Vec::new());
 /// dropped. A group that is open by then goes on telling it to its end.
 ///
 /// Where there are several, and where the runtime has one of its own, each is told, in the order in which they were
-/// installed; only the runtime's chooses.
+/// installed; only the runtime's chooses. What was there before, tasks, and permits that are held, an observer may hear of
+/// by its end alone.
 pub fn install(observer: Arc<dyn Observer>) -> Installed {
     change(|list| list.push(observer.clone()));
     told::watch();
@@ -47,7 +48,8 @@ fn change(change: impl FnOnce(&mut Vec<Arc<dyn Observer>>)) {
     let before = {
         let mut list = write(&LIST);
         change(&mut list);
-        let all = together(list.iter().cloned());
+        let tools = || Arc::new(Together { runtime: None, tools: list.clone() }) as Arc<dyn Observer>;
+        let all = (!list.is_empty()).then(tools);
         std::mem::replace(&mut *write(&INSTALLED), all)
     };
     // An observer's destructor is a tool's.
@@ -65,36 +67,46 @@ pub(crate) fn observer_of(runtime: &DynRuntime) -> Option<Arc<dyn Observer>> {
     if of_the_runtime.is_some() {
         told::watch();
     }
-    if told::is_on() { together(of_the_runtime.into_iter().chain(installed())) } else { None }
+    if !told::is_on() {
+        return None;
+    }
+    match (of_the_runtime, installed()) {
+        (Some(runtime), Some(tools)) => Some(Arc::new(Together { runtime: Some(runtime), tools: vec![tools] })),
+        (one, other) => one.or(other),
+    }
 }
 
-/// Several observers as one, of which the first chooses.
-fn together(observers: impl Iterator<Item = Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
-    let mut observers: Vec<_> = observers.collect();
-    if observers.len() > 1 { Some(Arc::new(Together(observers))) } else { observers.pop() }
+/// Several observers as one, of which that of the runtime chooses.
+struct Together {
+    runtime: Option<Arc<dyn Observer>>,
+    tools: Vec<Arc<dyn Observer>>,
 }
 
-struct Together(Vec<Arc<dyn Observer>>);
+impl Together {
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Observer>> {
+        self.runtime.iter().chain(&self.tools)
+    }
+}
 
 impl Observer for Together {
     fn observe(&self, event: &Event<'_>) {
-        self.0.iter().for_each(|observer| observer.observe(event));
+        self.all().for_each(|observer| observer.observe(event));
     }
 
     fn choose(&self, of: usize) -> usize {
-        self.0.first().map_or(0, |first| first.choose(of))
+        self.runtime.as_ref().map_or(0, |runtime| runtime.choose(of))
     }
 
     fn takes_turns(&self) -> bool {
-        self.0.first().is_some_and(|first| first.takes_turns())
+        self.runtime.as_ref().is_some_and(|runtime| runtime.takes_turns())
     }
 
     fn job_asks(&self) {
-        self.0.iter().for_each(|observer| observer.job_asks());
+        self.all().for_each(|observer| observer.job_asks());
     }
 
     fn outside(&self, begins: bool) {
-        self.0.iter().for_each(|observer| observer.outside(begins));
+        self.all().for_each(|observer| observer.outside(begins));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::installed::installed;
 use super::{Event, Observer, Wait};
 use crate::context;
+use crate::ready_list;
 use crate::sync::{Arc, thread_local};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +96,7 @@ pub(crate) fn around() -> Option<Arc<dyn Observer>> {
     let is_outside = group.is_none();
     let observer = group.and_then(|group| group.observer.clone());
     let stand_in = || STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten();
-    observer.or_else(stand_in).or_else(|| installed().filter(|_| is_outside))
+    observer.or_else(stand_in).or_else(|| if is_outside { installed() } else { None })
 }
 
 /// Whether threads take turns around the caller. See [`Observer::takes_turns`].
@@ -118,7 +119,7 @@ pub(crate) fn waits(on: impl FnOnce() -> Wait) {
     let on = on();
     if is_recording() {
         if let Some((notes, now)) = context::notes() {
-            notes.waits(now, on);
+            notes.waits(now, ready_list::lane(), on);
         }
     }
     tell(|| Event::Waits { task: context::task_id(), on });

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Deeper than this, what is around is told by a number, and not by lines.
 const LINES: usize = 40;
 
+/// How many of those who hold the same are drawn.
+const HOLDERS: usize = 8;
+
 impl fmt::Display for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.nodes.is_empty() {
@@ -71,7 +74,7 @@ impl fmt::Display for GroupNode {
             write!(f, ", deadline {due}")?;
         }
         if let Some(reason) = &self.reason {
-            write!(f, ", {reason}")?;
+            write!(f, ", {}", on_one_line(&reason.to_string()))?;
         }
         if let Some(noted) = &self.noted {
             let is = if noted.polled_for.is_some() { "is " } else { "" };
@@ -93,7 +96,7 @@ impl fmt::Display for TaskNode {
             None => {}
         }
         if let Some(reason) = &self.reason {
-            write!(f, ", {reason}")?;
+            write!(f, ", {}", on_one_line(&reason.to_string()))?;
         }
         if let Some(due) = self.deadline {
             write!(f, ", deadline {due}")?;
@@ -128,6 +131,9 @@ impl fmt::Display for Noted {
             for (index, waiting) in self.waits.iter().enumerate() {
                 write!(f, "{}{waiting}", if index == 0 { "" } else { ", or " })?;
             }
+            if self.more_waits > 0 {
+                write!(f, ", or {} more", self.more_waits)?;
+            }
         }
         let polls = if self.polls == 1 { "poll" } else { "polls" };
         let least = if self.from_birth { "" } else { "at least " };
@@ -138,10 +144,13 @@ impl fmt::Display for Noted {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
-        for (index, holder) in self.holders.iter().enumerate() {
+        for (index, holder) in self.holders.iter().take(HOLDERS).enumerate() {
             write!(f, "{}{holder}", if index == 0 { ", held by " } else { ", " })?;
         }
-        Ok(())
+        match self.holders.len().saturating_sub(HOLDERS) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
     }
 }
 

@@ -37,22 +37,32 @@ pub(crate) fn taken(resource: Resource, task: Option<TaskId>, permits: usize) {
     }
 }
 
-/// Permits don't tell who took them: those of the one who gives them back go first, then the oldest.
-pub(crate) fn given_back(resource: Resource, task: Option<TaskId>, mut permits: usize) {
+/// Permits don't tell who took them: those of the one who gives them back go first. What it has none of was handed to it, or
+/// is of before the record: then the last that were taken go, as what is handed on is mostly given back soon, and only as many
+/// as there are too many for `held`, which are held still.
+pub(crate) fn given_back(resource: Resource, task: Option<TaskId>, mut permits: usize, held: usize) {
     let mut shard = shard(&resource);
-    let Some(held) = shard.get_mut(&resource.address).filter(|held| held.resource == resource) else { return };
-    while permits > 0 && !held.by.is_empty() {
-        let index = held.by.iter().position(|(by, _)| *by == task).unwrap_or(0);
-        let taken = held.by[index].1.min(permits);
+    let Some(known) = shard.get_mut(&resource.address).filter(|known| known.resource == resource) else { return };
+    if let Some(own) = known.by.iter_mut().find(|(by, _)| *by == task) {
+        let taken = own.1.min(permits);
+        own.1 -= taken;
         permits -= taken;
-        held.by[index].1 -= taken;
-        if held.by[index].1 == 0 {
-            held.by.remove(index);
-        }
     }
-    if held.by.is_empty() {
+    let mut too_many = known.by.iter().map(|(_, held)| held).sum::<usize>().saturating_sub(held).min(permits);
+    for (_, held) in known.by.iter_mut().rev() {
+        let taken = (*held).min(too_many);
+        *held -= taken;
+        too_many -= taken;
+    }
+    known.by.retain(|(_, held)| *held > 0);
+    if known.by.is_empty() {
         shard.remove(&resource.address);
     }
+}
+
+/// It is no more, whoever forgot what.
+pub(crate) fn gone(resource: &Resource) {
+    shard(resource).remove(&resource.address);
 }
 
 pub(super) fn holders(resource: &Resource) -> Vec<(Option<TaskId>, usize)> {

@@ -63,7 +63,7 @@ fn task_into(object: &mut Object, task: &TaskNode) {
 
 fn waiting(waiting: &Waiting) -> String {
     let mut holders = List::new();
-    for holder in &waiting.holders {
+    for holder in &*waiting.holders {
         let mut object = Object::new();
         object.number("task", holder.task);
         object.number("permits", Some(holder.permits));
@@ -165,7 +165,8 @@ impl Object {
         object.number("polls", Some(noted.polls));
         object.seconds("polled_for_s", noted.polled_for);
         object.seconds("longest_poll_s", Some(noted.longest));
-        object.raw("foreign", if noted.is_stale || noted.waits.is_empty() { "true" } else { "false" });
+        let is_foreign = noted.polls > 0 && noted.polled_for.is_none() && (noted.is_stale || noted.waits.is_empty());
+        object.raw("foreign", if is_foreign { "true" } else { "false" });
         object.raw("waits", &waits.end());
         self.raw("noted", &object.end());
     }

@@ -5,8 +5,10 @@
 
 use crate::observe::Wait;
 use crate::sync::Arc;
+use std::collections::HashMap;
 use std::fmt;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,13 +25,28 @@ struct Page {
     /// Since when the poll under way is, if there is one.
     polled_since: Option<Instant>,
     longest: Duration,
-    /// What it came to wait for in the last poll in which it did, and since when.
-    waits: Vec<(Wait, Instant)>,
-    /// Whether there was a poll since in which it came to wait for nothing that is known.
-    is_stale: bool,
+    /// In which poll it came to wait for something last.
+    waited: u64,
+    /// What it waits for: by itself, and in each of the futures that it polls each when it is ready.
+    lanes: HashMap<Lane, Waits>,
     /// When the budgets of the shields that are up end, the outermost first; never, where `None`.
     shields: Vec<Option<Instant>>,
 }
+
+/// A future of a gather, a race or a scope, by its place; none is the task itself.
+///
+/// A task is polled as a whole, and so waits for nothing but what it came to wait for in its last poll. These aren't: what one
+/// waits for stands until it is polled again, or gone.
+pub(crate) type Lane = Option<NonZeroUsize>;
+
+/// What was come to wait for in one poll, and since when.
+struct Waits {
+    poll: u64,
+    list: Vec<(Wait, Instant)>,
+}
+
+/// How many waits are kept of a poll, and how many are told of a task.
+const KEPT: usize = 32;
 
 /// What the notes say.
 #[derive(Clone, Debug)]
@@ -39,7 +56,10 @@ pub(super) struct Reading {
     pub(super) polls: u64,
     pub(super) polled_for: Option<Duration>,
     pub(super) longest: Duration,
+    pub(super) now: Instant,
     pub(super) waits: Vec<(Wait, Duration)>,
+    /// How many more there are.
+    pub(super) more_waits: usize,
     pub(super) is_stale: bool,
     pub(super) shield_until: Option<Option<Instant>>,
 }
@@ -50,8 +70,8 @@ impl Notes {
             polls: 0,
             polled_since: None,
             longest: Duration::ZERO,
-            waits: Vec::new(),
-            is_stale: false,
+            waited: 0,
+            lanes: HashMap::new(),
             shields: Vec::new(),
         };
         Arc::new(Self { began: now, from_birth, page: Mutex::new(page) })
@@ -66,7 +86,6 @@ impl Notes {
         let mut page = self.page();
         page.polls += 1;
         page.polled_since = Some(now);
-        page.is_stale = true;
     }
 
     /// It has returned.
@@ -77,14 +96,25 @@ impl Notes {
         }
     }
 
-    /// The poll under way comes to wait for something.
-    pub(crate) fn waits(&self, now: Instant, on: Wait) {
+    /// The poll under way comes to wait for something, in a lane.
+    pub(crate) fn waits(&self, now: Instant, lane: Lane, on: Wait) {
         let mut page = self.page();
-        let before = if mem::take(&mut page.is_stale) { mem::take(&mut page.waits) } else { Vec::new() };
-        if page.waits.iter().all(|(known, _)| *known != on) {
-            let since = before.iter().find(|(known, _)| *known == on).map_or(now, |(_, since)| *since);
-            page.waits.push((on, since));
+        let polls = page.polls;
+        page.waited = polls;
+        let waits = page.lanes.entry(lane).or_insert_with(|| Waits { poll: polls, list: Vec::new() });
+        let mut before = Vec::new();
+        if mem::replace(&mut waits.poll, polls) != polls {
+            before = mem::take(&mut waits.list);
         }
+        if waits.list.len() < KEPT && waits.list.iter().all(|(known, _)| *known != on) {
+            let since = before.iter().find(|(known, _)| *known == on).map_or(now, |(_, since)| *since);
+            waits.list.push((on, since));
+        }
+    }
+
+    /// A lane is no more.
+    pub(crate) fn left(&self, lane: NonZeroUsize) {
+        self.page().lanes.remove(&Some(lane));
     }
 
     /// A shield goes up, whose budget ends then.
@@ -104,14 +134,23 @@ impl Notes {
         let page = self.page();
         let since = |then: Instant| now.saturating_duration_since(then);
         let polled_for = page.polled_since.map(since);
+        // What the task itself came to wait for earlier, it has had.
+        let holds = |lane: &Lane, waits: &Waits| lane.is_some() || waits.poll == page.waited;
+        let lanes = page.lanes.iter().filter(|(lane, waits)| holds(lane, waits));
+        let mut waits: Vec<_> = lanes.flat_map(|(_, waits)| &waits.list).copied().collect();
+        // The longest first; of the same age, in an order that is the same each time.
+        waits.sort_by_cached_key(|(wait, then)| (*then, format!("{wait:?}")));
+        let is_alone = page.lanes.keys().all(Option::is_none);
         Reading {
             age: since(self.began),
             from_birth: self.from_birth,
             polls: page.polls,
             polled_for,
             longest: page.longest.max(polled_for.unwrap_or_default()),
-            waits: page.waits.iter().map(|(wait, then)| (*wait, since(*then))).collect(),
-            is_stale: page.is_stale,
+            now,
+            more_waits: waits.len().saturating_sub(KEPT),
+            waits: waits.into_iter().take(KEPT).map(|(wait, then)| (wait, since(then))).collect(),
+            is_stale: is_alone && page.waited != page.polls,
             shield_until: page.shields.first().copied(),
         }
     }

@@ -182,16 +182,32 @@ impl Walk {
                 names.insert(key, text);
             }
         }
+        // Many may wait for the same.
+        let mut held: HashMap<Resource, Arc<[Holder]>> = HashMap::new();
         for (place, reading) in readings {
-            let Reading { age, from_birth, polls, polled_for, longest, waits, is_stale, shield_until: _ } = reading;
+            let Reading {
+                age,
+                from_birth,
+                polls,
+                polled_for,
+                longest,
+                waits,
+                is_stale,
+                now,
+                more_waits,
+                shield_until: _,
+            } = reading;
             let waits = waits.into_iter().map(|(wait, for_so_long)| {
-                let holders = match &wait {
-                    Wait::Permits(resource, _) => holding(resource, &names),
-                    _ => Vec::new(),
+                let holders = match wait {
+                    Wait::Permits(resource, _) => {
+                        held.entry(resource).or_insert_with(|| holding(&resource, &names).into()).clone()
+                    }
+                    _ => Arc::default(),
                 };
-                Waiting { wait, text: words(&wait, self.now.map(|(_, now)| now), &names), for_so_long, holders }
+                Waiting { wait, text: words(&wait, now, &names), for_so_long, holders }
             });
-            let noted = Noted { age, from_birth, polls, polled_for, longest, waits: waits.collect(), is_stale };
+            let waits = waits.collect();
+            let noted = Noted { age, from_birth, polls, polled_for, longest, waits, more_waits, is_stale };
             match &mut self.nodes[place].what {
                 What::Group(group) => group.noted = Some(noted),
                 What::Task(task) => task.noted = Some(noted),
@@ -246,11 +262,11 @@ fn holding(resource: &Resource, names: &HashMap<Named, String>) -> Vec<Holder> {
 
 fn task_named(task: TaskId, names: &HashMap<Named, String>) -> String {
     let text = names.get(&Named::Task(task));
-    text.map_or_else(|| format!("task {task}, which has ended"), |text| format!("task {text}"))
+    text.map_or_else(|| format!("task {task}, which isn't seen here"), |text| format!("task {text}"))
 }
 
 /// For what, in words.
-fn words(wait: &Wait, now: Option<Instant>, names: &HashMap<Named, String>) -> String {
+fn words(wait: &Wait, now: Instant, names: &HashMap<Named, String>) -> String {
     match *wait {
         Wait::Permits(resource, 1) => format!("the {} made at {}", resource.kind, resource.location),
         Wait::Permits(resource, permits) => format!("{permits} of the {} made at {}", resource.kind, resource.location),
@@ -263,9 +279,9 @@ fn words(wait: &Wait, now: Option<Instant>, names: &HashMap<Named, String>) -> S
         Wait::Channel { sends: true, .. } => "room in a channel".to_owned(),
         Wait::Channel { sends: false, .. } => "a message of a channel".to_owned(),
         Wait::Signal(what) => what.to_owned(),
-        Wait::Time(at) => match now.map(|now| due(at, now)) {
-            Some(Due::In(left)) => format!("a timer, in {left:.1?}"),
-            _ => "a timer that is due".to_owned(),
+        Wait::Time(at) => match due(at, now) {
+            Due::In(left) => format!("a timer, in {left:.1?}"),
+            Due::Overdue(_) => "a timer that is due".to_owned(),
         },
         Wait::Job(location) => format!("a blocking job (begun at {location})"),
         Wait::Turn => "another turn".to_owned(),

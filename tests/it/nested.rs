@@ -133,7 +133,7 @@ in_everything! {
     one_with_a_condition: |texts, sum|
         gather(texts.iter().map(|text| longer(&sum, text))).until(|_, text| text.len() > 1) => Some("bc");
     one_of_tasks: |texts, sum|
-        gather(texts.iter().cloned().map(async |text| text.len())).parallel() => [1, 2];
+        gather(texts.clone().into_iter().map(async |text| text.len())).parallel() => [1, 2];
     one_that_fails: |texts, sum|
         try_gather(texts.iter().map(|text| checked(&sum, text))) => Ok::<_, ()>(["a", "bc"]);
     one_of_a_tuple_that_fails: |texts, sum|
@@ -150,7 +150,7 @@ in_everything! {
     one_that_hands_over: |texts, sum|
         gather(texts.iter().map(async |text| longer(&sum, text).await.len())).for_each(async |_, _| ()) => ();
     one_of_tasks_that_fail: |texts, sum|
-        try_gather(texts.iter().cloned().map(async |text| Ok::<_, &str>(text.len()))).parallel() => Ok::<_, ()>([1, 2]);
+        try_gather(texts.clone().into_iter().map(async |text| Ok::<_, &str>(text.len()))).parallel() => Ok::<_, ()>([1, 2]);
     a_race: |texts, sum| race(texts.iter().map(|text| longer(&sum, text))) => "a";
     one_race_of_a_tuple: |texts, sum| race((longer(&sum, &texts[0]), longer(&sum, &texts[1]))) => "a";
     one_race_for_a_success: |texts, sum|

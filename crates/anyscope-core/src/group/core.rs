@@ -74,9 +74,6 @@ pub(crate) struct GroupCore {
     pub(crate) children: Arc<Node>,
     /// Where those wait who are to learn of a shutdown, below that of the group around; made when it is first asked for.
     pub(super) stop: Mutex<Option<Arc<Node>>>,
-    /// The values of task-locals for the body, and for children that are spawned from elsewhere. They go when the group ends,
-    /// whoever keeps it.
-    locals: Mutex<Option<Arc<Binding>>>,
     /// What the blocking jobs around hold of limiters.
     pub(crate) held: Option<Arc<Held>>,
     /// The nearest deadline around the owner, as of its last poll.
@@ -122,6 +119,9 @@ pub(super) enum Strangers {
 
 pub(super) struct State {
     pub(super) phase: Phase,
+    /// The values of task-locals for the body, and for children that are spawned from elsewhere. They go when the group ends,
+    /// whoever keeps it.
+    locals: Option<Arc<Binding>>,
     pub(super) members: Slab<Entry>,
     pub(super) adopted: usize,
     ready: VecDeque<usize>,
@@ -320,6 +320,8 @@ pub(super) struct Ending {
     unrun: Vec<Finaliser>,
     /// Whether the group is over.
     over: bool,
+    /// What it held of a user's then.
+    locals: Option<Arc<Binding>>,
 }
 
 impl Ending {
@@ -334,7 +336,9 @@ impl Ending {
 
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         if self.over {
-            group.let_locals_go();
+            if let Some(Some(payload)) = self.locals.map(guard::drop_caught) {
+                guard::forget(payload);
+            }
             group.tell(|group| Event::GroupEnded { group });
         }
         for finaliser in self.unrun {
@@ -426,7 +430,6 @@ impl GroupCore {
             whole,
             children,
             stop: Mutex::new(None),
-            locals: Mutex::new(locals),
             held,
             deadline: Mutex::new(deadline),
             limit,
@@ -441,6 +444,7 @@ impl GroupCore {
             takes_turns,
             state: Mutex::new(State {
                 phase: Phase::Open,
+                locals,
                 members: Slab::new(),
                 adopted: 0,
                 ready: VecDeque::new(),
@@ -486,15 +490,7 @@ impl GroupCore {
     }
 
     pub(crate) fn locals(&self) -> Option<Arc<Binding>> {
-        self.locals.lock().clone()
-    }
-
-    /// The group is over: what it holds of a user's goes.
-    fn let_locals_go(&self) {
-        let locals = self.locals.lock().take();
-        if let Some(payload) = guard::drop_caught(locals) {
-            guard::forget(payload);
-        }
+        self.state.lock().locals.clone()
     }
 
     pub(crate) fn location(&self) -> &'static Location<'static> {
@@ -855,6 +851,7 @@ impl GroupCore {
             if state.live() == 0 {
                 state.phase = Phase::Ended;
                 ending.over = true;
+                ending.locals = state.locals.take();
                 ending.wakers.extend(state.room.notify_all());
                 let mut panics = mem::take(&mut state.panics);
                 panics.append(&mut state.consequences);
@@ -918,17 +915,25 @@ impl GroupCore {
 
     /// Takes a member that was condemned, unless whoever it was started for has been faster.
     pub(super) fn take_condemned(&self, key: usize, id: TaskId) -> Option<Work> {
-        let mut state = self.state.lock();
-        let entry = state.members.get_mut(key)?;
-        let is_told_of = entry.named || self.is_told();
-        let work = if entry.id == Some(id) && entry.stage == Stage::Condemned { entry.take() } else { None }?;
-        if is_told_of {
-            // One at a time: whoever was there before has ended, though the group may be told of it later.
-            let before = state.shown.get_or_insert_default().condemned.replace(work.glance());
-            drop(state);
-            drop(before);
+        let (work, is_named) = {
+            let mut state = self.state.lock();
+            let entry = state.members.get_mut(key)?;
+            let is_it = entry.id == Some(id) && entry.stage == Stage::Condemned;
+            (if is_it { entry.take() } else { None }, entry.named)
+        };
+        if is_named || self.is_told() {
+            self.show_condemned(work.as_ref());
         }
-        Some(work)
+        work
+    }
+
+    /// Has a tree know a member that is being destroyed: one at a time, as whoever was there before has ended, though the
+    /// group may be told of it later.
+    #[cold]
+    fn show_condemned(&self, member: Option<&Work>) {
+        let glance = member.map(Work::glance);
+        let before = mem::replace(&mut self.state.lock().shown.get_or_insert_default().condemned, glance);
+        drop(before);
     }
 
     /// Several members have ended, and their futures are gone.
@@ -1440,6 +1445,7 @@ impl State {
         if self.phase == Phase::Abandoned && over {
             self.phase = Phase::Ended;
             ending.over = true;
+            ending.locals = self.locals.take();
             ending.adopter = self.adopter.take();
             ending.drivers = mem::take(&mut self.idle);
         }

@@ -3,6 +3,7 @@
 use anyscope::CancelToken;
 use anyscope_service::{Config, Ready, serve};
 use clap::Parser;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// An HTTP service on anyscope: one source for tokio, smol and async-std.
@@ -14,6 +15,9 @@ use std::process::ExitCode;
 struct Cli {
     #[command(flatten)]
     config: Config,
+    /// Where to write a trace of what its tasks do, for Perfetto; nowhere, if it isn't said.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 /// Something didn't end in time.
@@ -27,7 +31,14 @@ fn told(ready: Ready) {
 }
 
 fn main() -> ExitCode {
-    let Cli { config } = Cli::parse();
+    let Cli { config, trace } = Cli::parse();
+    let trace = match trace.map(anyscope::trace::to_file).transpose() {
+        Ok(trace) => trace,
+        Err(error) => {
+            eprintln!("no trace: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let (stop, end) = (CancelToken::new(), CancelToken::new());
     let handled = ctrlc::set_handler({
         let (stop, end) = (stop.clone(), end.clone());
@@ -44,6 +55,9 @@ fn main() -> ExitCode {
     }
     let which = config.which;
     let served = which.run(end.run(serve(config, stop, told)));
+    if let Some(Err(error)) = trace.map(anyscope::trace::Trace::finish) {
+        eprintln!("the trace isn't whole: {error}");
+    }
     match served {
         Ok(Ok(report)) => {
             println!("answered {}; left over: {}", report.answered, report.left);

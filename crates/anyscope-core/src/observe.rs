@@ -27,7 +27,9 @@ mod told;
 pub(crate) use self::cause::{by_the_end_of, cause};
 pub(crate) use self::installed::observer_of;
 pub use self::installed::{Installed, install};
-pub(crate) use self::told::{Told, around, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits};
+pub(crate) use self::told::{
+    Told, around, around_or, is_on, is_recording, on_behalf_of, record, takes_turns, tell, waits,
+};
 
 /// Is told what happens in the groups of a runtime.
 pub trait Observer: Send + Sync + 'static {

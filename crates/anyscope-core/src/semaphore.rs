@@ -333,7 +333,7 @@ impl Permits {
         }
         // Where nothing is around who gives it back, whoever was told that it was taken.
         let known = || self.state.lock().observer.as_ref().and_then(Weak::upgrade);
-        if let Some(observer) = observe::around().or_else(known) {
+        if let Some(observer) = observe::around_or(known) {
             observer.observe(&Event::GivenBack { resource: self.resource(), task, permits });
         }
     }

@@ -104,11 +104,20 @@ impl Seen {
 
 /// The groups that live, and that nothing is around.
 pub(crate) fn roots() -> Vec<Arc<GroupCore>> {
-    let roots: Vec<_> = {
-        let roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
-        roots.iter().map(|(_, group)| group.clone()).collect()
-    };
-    roots.iter().filter_map(Weak::upgrade).collect()
+    let mut found = Vec::new();
+    let mut begin = 0;
+    loop {
+        let (some, end): (Vec<_>, _) = {
+            let roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+            let end = roots.capacity().min(begin + AT_ONCE);
+            ((begin..end).filter_map(|key| roots.get(key).cloned()).collect(), end == roots.capacity())
+        };
+        found.extend(some.iter().filter_map(Weak::upgrade));
+        if end {
+            return found;
+        }
+        begin += AT_ONCE;
+    }
 }
 
 impl Shown {
@@ -165,7 +174,15 @@ impl GroupCore {
                     drop(state);
                     drop(gone);
                 }
-                None => drop(ROOTS.lock().unwrap_or_else(PoisonError::into_inner).remove(key)),
+                None => {
+                    let mut roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+                    let gone = roots.try_remove(key);
+                    if roots.is_empty() && roots.capacity() > 64 {
+                        *roots = Slab::new();
+                    }
+                    drop(roots);
+                    drop(gone);
+                }
             }
         }
         parent
@@ -195,12 +212,22 @@ impl GroupCore {
 
     /// The groups that were opened inside, and the task that each was opened in.
     pub(crate) fn below(&self) -> Vec<(Arc<Self>, Option<TaskId>)> {
-        let below: Vec<_> = {
-            let state = self.state.lock();
-            let below = state.shown.iter().flat_map(|shown| shown.below.iter());
-            below.map(|(_, below)| (below.group.clone(), below.task)).collect()
-        };
-        below.into_iter().filter_map(|(group, task)| Some((group.upgrade()?, task))).collect()
+        let mut found = Vec::new();
+        let mut begin = 0;
+        loop {
+            let (some, end): (Vec<_>, _) = {
+                let state = self.state.lock();
+                let Some(Shown { below, .. }) = state.shown.as_deref() else { return found };
+                let end = below.capacity().min(begin + AT_ONCE);
+                let some = (begin..end).filter_map(|key| below.get(key)).map(|below| (below.group.clone(), below.task));
+                (some.collect(), end == below.capacity())
+            };
+            found.extend(some.into_iter().filter_map(|(group, task)| Some((group.upgrade()?, task))));
+            if end {
+                return found;
+            }
+            begin += AT_ONCE;
+        }
     }
 }
 

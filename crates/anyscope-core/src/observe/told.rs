@@ -89,6 +89,11 @@ pub(crate) fn on_behalf_of<T>(observer: Option<Arc<dyn Observer>>, f: impl FnOnc
 
 /// The observer around the caller.
 pub(crate) fn around() -> Option<Arc<dyn Observer>> {
+    around_or(|| None)
+}
+
+/// The same; `known` is told where there is none, before a tool's.
+pub(crate) fn around_or(known: impl FnOnce() -> Option<Arc<dyn Observer>>) -> Option<Arc<dyn Observer>> {
     if !is_on() {
         return None;
     }
@@ -96,7 +101,7 @@ pub(crate) fn around() -> Option<Arc<dyn Observer>> {
     let is_outside = group.is_none();
     let observer = group.and_then(|group| group.observer.clone());
     let stand_in = || STAND_IN.try_with(|stand_in| stand_in.borrow().clone()).ok().flatten();
-    observer.or_else(stand_in).or_else(|| if is_outside { installed() } else { None })
+    observer.or_else(stand_in).or_else(known).or_else(|| if is_outside { installed() } else { None })
 }
 
 /// Whether threads take turns around the caller. See [`Observer::takes_turns`].

@@ -133,7 +133,8 @@ fn every_link_leads_somewhere() {
                 match anchor {
                     "" => {
                         is_page
-                            || (target.extension().is_some_and(|kind| kind == "svg") && book().join(&target).is_file())
+                            || (target.extension().is_some_and(|kind| kind == "svg" || kind == "png")
+                                && book().join(&target).is_file())
                     }
                     _ => is_page && there(),
                 }

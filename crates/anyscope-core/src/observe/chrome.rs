@@ -4,7 +4,7 @@
 //!
 //! The format knows two levels, a process and its threads, and draws arrows between threads alone. So a group is a process,
 //! and its members are the threads of it; the first thread is the group itself. Groups stand in the order of the tree, below
-//! the group of the task that opened them (see [`Room`]), and say in which task that was. A track is used again by what has the
+//! the group of the task that opened them (see `Room`), and say in which task that was. A track is used again by what has the
 //! same place, name and line of the source, once the one before has ended: the tracks are as many as there were at the
 //! same time, and so is the memory that this takes.
 //!

@@ -308,3 +308,24 @@ pub enum Wait {
     /// For another turn: it only gave way.
     Turn,
 }
+
+impl Wait {
+    /// For what, as far as this alone can tell.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Wait::Permits(resource, 1) => format!("the {} made at {}", resource.kind, resource.location),
+            Wait::Permits(resource, permits) => {
+                format!("{permits} of the {} made at {}", resource.kind, resource.location)
+            }
+            Wait::Task(task) => format!("task {task}"),
+            Wait::Members(_) => "the members of its group".to_owned(),
+            Wait::Cancellation => "a cancellation".to_owned(),
+            Wait::Channel { sends: true, .. } => "room in a channel".to_owned(),
+            Wait::Channel { sends: false, .. } => "a message of a channel".to_owned(),
+            Wait::Signal(what) => (*what).to_owned(),
+            Wait::Time(_) => "a timer".to_owned(),
+            Wait::Job(location) => format!("a blocking job (begun at {location})"),
+            Wait::Turn => "another turn".to_owned(),
+        }
+    }
+}

@@ -297,7 +297,7 @@ impl Chrome {
                 Some((number, None)) => format!("task {number}"),
                 None => "a task".to_owned(),
             },
-            other => words(other),
+            other => other.in_words(),
         };
         if let Some(task) = self.tasks.get_mut(&task).filter(|task| !task.waits.contains(&on)) {
             task.waits.push_str(if task.waits.is_empty() { "waits for " } else { ", or " });
@@ -459,25 +459,6 @@ impl Chrome {
     fn sort(&mut self, track: usize, what: &str, index: u64) {
         self.event("M", track, "");
         let _ = write!(self.text, r#","name":"{what}","args":{{"sort_index":{index}}}}}"#);
-    }
-}
-
-/// What is waited for, where it isn't a task.
-fn words(on: &Wait) -> String {
-    match on {
-        Wait::Permits(resource, 1) => format!("the {} made at {}", resource.kind, resource.location),
-        Wait::Permits(resource, permits) => {
-            format!("{permits} of the {} made at {}", resource.kind, resource.location)
-        }
-        Wait::Task(task) => format!("task {task}"),
-        Wait::Members(_) => "the members of its group".to_owned(),
-        Wait::Cancellation => "a cancellation".to_owned(),
-        Wait::Channel { sends: true, .. } => "room in a channel".to_owned(),
-        Wait::Channel { sends: false, .. } => "a message of a channel".to_owned(),
-        Wait::Signal(what) => (*what).to_owned(),
-        Wait::Time(_) => "a timer".to_owned(),
-        Wait::Job(location) => format!("a blocking job (begun at {location})"),
-        Wait::Turn => "another turn".to_owned(),
     }
 }
 

@@ -268,22 +268,15 @@ fn task_named(task: TaskId, names: &HashMap<Named, String>) -> String {
 /// For what, in words.
 fn words(wait: &Wait, now: Instant, names: &HashMap<Named, String>) -> String {
     match *wait {
-        Wait::Permits(resource, 1) => format!("the {} made at {}", resource.kind, resource.location),
-        Wait::Permits(resource, permits) => format!("{permits} of the {} made at {}", resource.kind, resource.location),
         Wait::Task(task) => task_named(task, names),
         Wait::Members(group) => {
             let text = names.get(&Named::Group(group));
             format!("the members of {}", text.map_or("its group", |text| text))
         }
-        Wait::Cancellation => "a cancellation".to_owned(),
-        Wait::Channel { sends: true, .. } => "room in a channel".to_owned(),
-        Wait::Channel { sends: false, .. } => "a message of a channel".to_owned(),
-        Wait::Signal(what) => what.to_owned(),
         Wait::Time(at) => match due(at, now) {
             Due::In(left) => format!("a timer, in {left:.1?}"),
             Due::Overdue(_) => "a timer that is due".to_owned(),
         },
-        Wait::Job(location) => format!("a blocking job (begun at {location})"),
-        Wait::Turn => "another turn".to_owned(),
+        _ => wait.in_words(),
     }
 }

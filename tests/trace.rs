@@ -8,13 +8,16 @@ use anyscope::{Outcome, Runtime, TaskGroup, gather, run, sleep, task_group, time
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+#[path = "told_when_it_waits.rs"]
+mod told_when_it_waits;
+
+use told_when_it_waits::told_when_it_waits;
 
 #[macro_use]
 mod on_every_runtime;
@@ -108,19 +111,6 @@ impl Track {
     fn slices(&self) -> Vec<&str> {
         self.slices.iter().map(|(_, name)| name.as_str()).collect()
     }
-}
-
-/// Awaits `future`, and calls `tell` in each poll in which it waits.
-async fn told_when_it_waits<F: Future>(future: F, tell: impl Fn()) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = future.as_mut().poll(cx);
-        if polled.is_pending() {
-            tell();
-        }
-        polled
-    })
-    .await
 }
 
 /// A label without its place.

@@ -10,10 +10,9 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
@@ -22,6 +21,11 @@ use tracing::{Instrument, Level, Subscriber, info, info_span};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+#[path = "told_when_it_waits.rs"]
+mod told_when_it_waits;
+
+use told_when_it_waits::told_when_it_waits;
 
 #[macro_use]
 mod on_every_runtime;
@@ -361,19 +365,6 @@ impl Drop for Loud {
     fn drop(&mut self) {
         info!("{} is gone", self.0);
     }
-}
-
-/// Awaits `future`, and calls `tell` in each poll in which it waits.
-async fn told_when_it_waits<F: Future>(future: F, tell: impl Fn()) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = future.as_mut().poll(cx);
-        if polled.is_pending() {
-            tell();
-        }
-        polled
-    })
-    .await
 }
 
 fn destructors_log_in_the_span_of_their_task<R: Runtime>(runtime: R) {

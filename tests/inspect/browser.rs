@@ -101,8 +101,9 @@ fn look(address: SocketAddr, scene: &Small, pictures: Option<&Path>) -> Result<(
         line(&page, "busy")?["waits"].as_str().unwrap_or_default().starts_with("in one poll for"),
         "why it is stuck",
     )?;
-    check(line(&page, "waiter")?["badge"] == "", "and nothing else is")?;
-    check(text(&page, "[data-show=stuck] b")? == "1", "the count of what is stuck")?;
+    said("waiter", "badge", "")?;
+    // On a busy machine something else may be late for a while.
+    page.until("nothing else is, and so says the count", || Ok(text(&page, "[data-show=stuck] b")? == "1"))?;
 
     step("the tree goes on");
     scene.spawn("newcomer");
@@ -163,6 +164,10 @@ fn look(address: SocketAddr, scene: &Small, pictures: Option<&Path>) -> Result<(
         ("waits:holder", "waiter", "holder"),
         ("name:TICK", "ticker", "waiter"),
         ("at:scenes.rs name:wait", "waiter", "ticker"),
+        ("\"order 1\"", "order 1", "waiter"),
+        ("name:\"order 1\" state:cancelled", "order 1", "waiter"),
+        ("name:\"order", "order 1", "waiter"),
+        ("name:ticker waits:", "ticker", "waiter"),
         ("<script>", MALICE, "waiter"),
     ] {
         page.fill("#search", query)?;
@@ -175,8 +180,10 @@ fn look(address: SocketAddr, scene: &Small, pictures: Option<&Path>) -> Result<(
     page.fill("#search", &id)?;
     page.until(&format!("`{id}` finds it"), || Ok(line(&page, MALICE)?["aside"] == false))?;
     check(line(&page, "shop")?["aside"] == true, "what is around a hit stands aside")?;
-    page.fill("#search", "nothing of that name")?;
-    page.until("nothing is found", || Ok(text(&page, "#empty")? == "Nothing is like that."))?;
+    for query in ["nothing of that name", "constructor:ticker"] {
+        page.fill("#search", query)?;
+        page.until(&format!("`{query}` finds nothing"), || Ok(text(&page, "#empty")? == "Nothing is like that."))?;
+    }
     page.key("Escape")?;
     page.until("Escape clears the search", || Ok(line(&page, "ticker")?.is_object()))?;
     page.key("Escape")?;
@@ -281,8 +288,10 @@ fn measure(address: SocketAddr, pictures: Option<&Path>) -> Result<()> {
         Ok(line(&page, "request 999")?.is_object() || line(&page, "part 8 of 999")?.is_object())
     })?;
     page.key("/")?;
-    page.fill("#search", "part 7 of 512")?;
+    // As one: each of the words for itself stands in the numbers and the times of others as well.
+    page.fill("#search", "\"part 7 of 512\"")?;
     page.until("one in ten thousand is found", || Ok(line(&page, "part 7 of 512")?["aside"] == false))?;
+    check(text(&page, "#count")?.starts_with("1 of "), "and no other is")?;
     page.until("the search costs no more", || Ok(data("updates")? > 16.0))?;
     println!("   with a search: {} ms", data("updateMs")?);
     page.key("Escape")?;

@@ -198,6 +198,7 @@
   // ---- What is to be seen
 
   const FIELDS = {
+    __proto__: null,
     name: (one) => label(one),
     id: (one) => String(one.node.id),
     at: (one) => one.node.location || '',
@@ -205,11 +206,13 @@
     waits: (one) => (one.node.noted === null ? '' : one.node.noted.waits.map((w) => `${w.kind} ${wait(w)} ${w.text}`).join('\n')) + (one.isGroup ? '' : waits(one)),
   };
 
+  // Words, or what is in quotes, each with a field in front of it or not. What is still being typed counts as if it were done.
   function read(query) {
-    terms = query.toLowerCase().split(/\s+/).filter((word) => word !== '').map((word) => {
-      const at = word.indexOf(':');
-      const field = at > 0 ? FIELDS[word.slice(0, at)] : undefined;
-      return field === undefined ? { field: null, word } : { field, word: word.slice(at + 1) };
+    const found = query.toLowerCase().matchAll(/(?:([a-z]+):)?(?:"([^"]*)"?|(\S*))/g);
+    terms = [...found].filter(([whole]) => whole !== '').map(([whole, named, phrase, word]) => {
+      const field = FIELDS[named];
+      if (field !== undefined || named === undefined) return { field: field || null, word: phrase ?? word };
+      return { field: null, word: whole };
     });
   }
 

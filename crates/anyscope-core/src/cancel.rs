@@ -5,7 +5,7 @@ pub(crate) mod tree;
 
 use self::reason::{Cancelled, Reason, ReasonKind};
 use self::tree::Node;
-use crate::context::{self, Deadline, Deferral, Frame, FrameSlot};
+use crate::context::{self, Deferral, Under};
 use crate::coop;
 use crate::observe::{self, Wait};
 use crate::runtime::Runtime;
@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -215,10 +216,9 @@ impl<R: Runtime> CancelToken<R> {
     pub fn run<F: Future>(&self, future: F) -> RunUnderToken<F, R> {
         RunUnderToken {
             future: Some(future),
-            token: self.clone(),
-            scope: None,
+            around: Under::new(self.node.clone()),
+            begun: false,
             key: None,
-            frame: None,
             deferral: Deferral::new(),
             alarm: Alarm::new(Location::caller()),
         }
@@ -316,11 +316,10 @@ pin_project! {
     pub struct RunUnderToken<F, R: Runtime> {
         #[pin]
         future: Option<F>,
-        token: CancelToken<R>,
-        // Answers to the token and to the scope around; made at the first poll.
-        scope: Option<Arc<Node>>,
+        around: Under,
+        // Whether it has been polled: what is around is known from then on.
+        begun: bool,
         key: Option<usize>,
-        frame: FrameSlot,
         deferral: Deferral,
         #[pin]
         alarm: Alarm<R>,
@@ -329,16 +328,14 @@ pin_project! {
     impl<F, R: Runtime> PinnedDrop for RunUnderToken<F, R> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(scope) = this.scope {
-                scope.leave(this.key);
-            }
+            this.around.scope().leave(this.key);
         }
     }
 }
 
 impl<F, R: Runtime> fmt::Debug for RunUnderToken<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunUnderToken").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("RunUnderToken").field("reason", &self.around.token.reason()).finish_non_exhaustive()
     }
 }
 
@@ -348,19 +345,17 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         assert!(this.future.is_some(), "a future run under a token was polled after it had ended");
-        let token = &this.token.node;
-        let scope = this.scope.get_or_insert_with(|| match context::scope() {
-            Some(around) if !Arc::ptr_eq(&around, token) => Node::joining(&around, token),
-            _ => token.clone(),
-        });
-        if !scope.is_cancelled() || context::is_shielded(this.frame) {
-            let frame = this.frame.get_or_insert_with(Frame::default);
-            frame.deadline = Deadline::by(token.deadline());
-            if frame.scope.is_none() {
-                frame.scope = Some(scope.clone());
-            }
+        let Under { token, joined, .. } = &mut *this.around;
+        if !mem::replace(this.begun, true) {
+            *joined = context::scope()
+                .filter(|around| !Arc::ptr_eq(around, token))
+                .map(|around| Node::joining(&around, token));
+        }
+        let around = &*this.around;
+        let (token, scope) = (&around.token, around.scope());
+        if !scope.is_cancelled() || context::is_shielded_in(around) {
             let mut future = this.future.as_mut();
-            let polled = context::within(this.frame, || {
+            let polled = context::inside(around, || {
                 future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
             });
             if let Poll::Ready(value) = polled {
@@ -376,7 +371,7 @@ impl<F: Future, R: Runtime> Future for RunUnderToken<F, R> {
             }
         }
         // The scope around reports, where it is cancelled or past its deadline too.
-        if context::is_shielded(this.frame) || this.deferral.defers::<R>(cx) {
+        if context::is_shielded_in(around) || this.deferral.defers::<R>(cx) {
             return Poll::Pending;
         }
         // Cancelled by the token, then, and not from around.

@@ -45,7 +45,7 @@ mod frame;
 #[allow(unsafe_code, reason = "references to frames of the stack, in a thread-local: see its head")]
 mod stack;
 
-pub(crate) use self::frame::{After, Around, Deadline, Frame, FrameSlot, Limit, later};
+pub(crate) use self::frame::{After, Around, Deadline, Frame, FrameSlot, Limit, Under, later};
 
 /// The shields inside of a frame.
 pub(crate) struct Shields {

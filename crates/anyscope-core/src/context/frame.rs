@@ -63,11 +63,31 @@ pub(crate) struct Limit {
     pub(crate) shields: OnceLock<Arc<Shields>>,
 }
 
+/// A scope that a token cancels.
+pub(crate) struct Under {
+    pub(crate) token: Arc<Node>,
+    /// Answers to the token and to the scope around, where there is one.
+    pub(crate) joined: Option<Arc<Node>>,
+    pub(crate) shields: OnceLock<Arc<Shields>>,
+}
+
+impl Under {
+    pub(crate) fn new(token: Arc<Node>) -> Self {
+        Self { token, joined: None, shields: OnceLock::new() }
+    }
+
+    /// What cancels it.
+    pub(crate) fn scope(&self) -> &Arc<Node> {
+        self.joined.as_ref().unwrap_or(&self.token)
+    }
+}
+
 /// What is around a poll, as whoever polls lends it.
 #[derive(Clone, Copy)]
 pub(crate) enum Around<'a> {
     Frame(&'a Frame),
     Limit(&'a Limit),
+    Under(&'a Under),
     Child(&'a Seat),
 }
 
@@ -80,6 +100,12 @@ impl<'a> From<&'a Frame> for Around<'a> {
 impl<'a> From<&'a Limit> for Around<'a> {
     fn from(limit: &'a Limit) -> Self {
         Self::Limit(limit)
+    }
+}
+
+impl<'a> From<&'a Under> for Around<'a> {
+    fn from(under: &'a Under) -> Self {
+        Self::Under(under)
     }
 }
 
@@ -138,7 +164,7 @@ impl<'a> Around<'a> {
     fn frame(self) -> Option<&'a Frame> {
         match self {
             Self::Frame(frame) => Some(frame),
-            Self::Limit(_) | Self::Child(_) => None,
+            Self::Limit(_) | Self::Under(_) | Self::Child(_) => None,
         }
     }
 
@@ -146,7 +172,7 @@ impl<'a> Around<'a> {
     pub(super) fn is_root(self) -> bool {
         match self {
             Self::Frame(frame) => frame.root,
-            Self::Limit(_) => false,
+            Self::Limit(_) | Self::Under(_) => false,
             Self::Child(_) => true,
         }
     }
@@ -154,7 +180,7 @@ impl<'a> Around<'a> {
     pub(super) fn group(self) -> Option<&'a Arc<GroupCore>> {
         match self {
             Self::Frame(frame) => frame.group.as_ref(),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Under(_) => None,
             Self::Child(seat) => Some(seat.group()),
         }
     }
@@ -163,6 +189,7 @@ impl<'a> Around<'a> {
         match self {
             Self::Frame(frame) => frame.scope.as_ref().map(Scope::Node),
             Self::Limit(_) => None,
+            Self::Under(under) => Some(Scope::Node(under.scope())),
             Self::Child(seat) => Some(Scope::Child(seat)),
         }
     }
@@ -172,6 +199,7 @@ impl<'a> Around<'a> {
         let deadline = match self {
             Self::Frame(frame) => &frame.deadline,
             Self::Limit(limit) => &limit.deadline,
+            Self::Under(under) => return Stand { at: under.token.deadline(), is_last: false },
             Self::Child(seat) => return Stand { at: seat.deadline(), is_last: true },
         };
         Stand { at: deadline.fix(now), is_last: matches!(deadline, Deadline::Exactly(_)) }
@@ -180,7 +208,7 @@ impl<'a> Around<'a> {
     pub(super) fn task(self) -> Option<TaskRef> {
         match self {
             Self::Frame(frame) => frame.task.clone(),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Under(_) => None,
             Self::Child(seat) => Some(seat.task()),
         }
     }
@@ -188,7 +216,7 @@ impl<'a> Around<'a> {
     pub(super) fn task_id(self) -> Option<TaskId> {
         match self {
             Self::Frame(frame) => frame.task.as_ref().map(TaskRef::id),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Under(_) => None,
             Self::Child(seat) => Some(seat.id()),
         }
     }
@@ -197,6 +225,7 @@ impl<'a> Around<'a> {
         match self {
             Self::Frame(frame) => frame.shields.get(),
             Self::Limit(limit) => limit.shields.get(),
+            Self::Under(under) => under.shields.get(),
             Self::Child(seat) => seat.shields(),
         }
     }
@@ -205,6 +234,7 @@ impl<'a> Around<'a> {
         match self {
             Self::Frame(frame) => frame.shields.get_or_init(make),
             Self::Limit(limit) => limit.shields.get_or_init(make),
+            Self::Under(under) => under.shields.get_or_init(make),
             Self::Child(seat) => seat.shields_or(make),
         }
     }
@@ -212,7 +242,7 @@ impl<'a> Around<'a> {
     pub(super) fn locals(self) -> Option<Arc<Binding>> {
         match self {
             Self::Frame(frame) => frame.locals.clone(),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Under(_) => None,
             Self::Child(seat) => seat.locals(),
         }
     }
@@ -220,7 +250,7 @@ impl<'a> Around<'a> {
     pub(super) fn held(self) -> Option<&'a Arc<Held>> {
         match self {
             Self::Frame(frame) => frame.held.as_ref(),
-            Self::Limit(_) => None,
+            Self::Limit(_) | Self::Under(_) => None,
             Self::Child(seat) => seat.held(),
         }
     }

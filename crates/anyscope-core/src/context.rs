@@ -116,6 +116,7 @@ pub(crate) fn within<T>(slot: &FrameSlot, f: impl FnOnce() -> T) -> T {
 }
 
 /// Runs `f` with `around` around it.
+#[inline]
 pub(crate) fn inside<'a, T>(around: impl Into<Around<'a>>, f: impl FnOnce() -> T) -> T {
     let around = around.into();
     if around.is_root() || stack::is_empty() {

@@ -87,10 +87,12 @@ fn counts(cx: &Context<'_>) -> bool {
 }
 
 /// Polls something with a budget of its own.
+#[inline]
 pub(crate) fn fresh<T>(poll: impl FnOnce() -> T) -> T {
     struct Restore(Balance);
 
     impl Drop for Restore {
+        #[inline]
         fn drop(&mut self) {
             let _ = BALANCE.try_with(|balance| balance.set(self.0));
         }
@@ -125,6 +127,7 @@ impl Drop for Budgets {
 
 /// How often this thread forced somebody to wait: who compares two readings learns whether a future that is pending
 /// only gave way.
+#[inline]
 pub(crate) fn forced_yields() -> u32 {
     YIELDS.try_with(Cell::get).unwrap_or(0)
 }

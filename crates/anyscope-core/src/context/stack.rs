@@ -29,10 +29,12 @@ thread_local! {
 }
 
 /// Runs `f` with `around` around it.
+#[inline]
 pub(super) fn enter<T>(around: Around<'_>, f: impl FnOnce() -> T) -> T {
     struct TakeOff(*const Link);
 
     impl Drop for TakeOff {
+        #[inline]
         fn drop(&mut self) {
             let _ = TOP.try_with(|top| top.set(self.0));
         }
@@ -71,6 +73,7 @@ pub(super) fn innermost<T>(look: impl FnOnce(Around<'_>) -> Option<T>) -> Option
 }
 
 /// Whether nothing is around what runs.
+#[inline]
 pub(super) fn is_empty() -> bool {
     TOP.try_with(|top| top.get().is_null()).unwrap_or(true)
 }

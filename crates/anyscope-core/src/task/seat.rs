@@ -226,6 +226,7 @@ impl Seat {
     }
 
     /// Whether it has nothing that not every child has.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.rare.get().is_none()
     }
@@ -285,6 +286,7 @@ impl Seat {
     }
 
     /// Whether it isn't to be polled again, unless it is shielded.
+    #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.made_node().is_some_and(|node| node.is_cancelled()) || (!self.apart && self.group.children.is_cancelled())
     }
@@ -376,6 +378,7 @@ impl Seat {
     }
 
     /// A poll begins.
+    #[inline]
     pub(crate) fn begin(&self) {
         // Ordering: Relaxed, as in `wake`.
         self.again.store(false, Ordering::Relaxed);

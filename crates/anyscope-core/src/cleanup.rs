@@ -7,7 +7,8 @@
 //! made for it.
 
 use crate::context;
-use crate::group::core::{GroupCore, Kind, Role, Surroundings};
+use crate::group::core::{GroupCore, Kind, Surroundings};
+use crate::group::state::Role;
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::runtime::{DynRuntime, Runtime};

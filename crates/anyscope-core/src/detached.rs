@@ -10,8 +10,9 @@
 
 use crate::cancel::tree::Node;
 use crate::context::{self, Frame};
-use crate::group::core::{GroupCore, Kind, Role, Surroundings};
+use crate::group::core::{GroupCore, Kind, Surroundings};
 use crate::group::orphan::Adopted;
+use crate::group::state::Role;
 use crate::guard;
 use crate::runtime::{Job, Runtime};
 use crate::sync::Arc;

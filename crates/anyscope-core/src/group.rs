@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod core;
 pub(crate) mod drive;
+pub(crate) mod ending;
 pub(crate) mod fallible;
 pub(crate) mod finaliser;
 pub(crate) mod handle;
@@ -12,12 +13,15 @@ pub(crate) mod peek;
 pub(crate) mod room;
 pub(crate) mod shutdown;
 pub(crate) mod start;
+pub(crate) mod state;
+pub(crate) mod wreck;
 
 use self::builder::Builder;
-use self::core::{GroupCore, Reserved, Role};
+use self::core::{GroupCore, Reserved};
 use self::finaliser::Finaliser;
 use self::handle::GroupHandle;
 use self::start::{Start, Started};
+use self::state::Role;
 use crate::blocking::{Unblock, unblock};
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;

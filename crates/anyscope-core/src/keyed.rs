@@ -10,7 +10,8 @@
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::error::Closed;
-use crate::group::core::{GroupCore, Role};
+use crate::group::core::GroupCore;
+use crate::group::state::Role;
 use crate::guard;
 use crate::locks::Event;
 use crate::sync::{Arc, Mutex};

@@ -8,7 +8,7 @@
 //! the middle of what it is told of: it takes notes, and neither panics nor calls back.
 
 use crate::cancel::reason::Reason;
-use crate::group::core::Role;
+use crate::group::state::Role;
 use crate::sync::Arc;
 use crate::task::{TaskId, TaskRef};
 use std::fmt;

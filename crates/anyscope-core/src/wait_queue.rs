@@ -43,6 +43,12 @@ struct Entry<D> {
     next: usize,
 }
 
+impl<D> Default for WaitQueue<D> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// In which state an entry was when its future took it out.
 #[must_use]
 pub(crate) enum Removed<D> {

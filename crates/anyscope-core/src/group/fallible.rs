@@ -1,9 +1,10 @@
 //! [`TryTaskGroup`]: a group that the first error ends.
 
-use super::core::{GroupCore, Role};
+use super::core::GroupCore;
 use super::finaliser::Finaliser;
 use super::handle::TryGroupHandle;
 use super::start::{self, Started, TryStart};
+use super::state::Role;
 use super::{TaskGroup, birth, controls, finally, reserve};
 use crate::blocking::{Unblock, unblock};
 use crate::cancel::reason::{Reason, ReasonKind};

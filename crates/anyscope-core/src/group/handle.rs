@@ -1,7 +1,7 @@
 //! [`GroupHandle`] and [`TryGroupHandle`]: into a group from anywhere.
 
-use super::core::Role;
 use super::fallible::{TryTaskGroup, try_spawn};
+use super::state::Role;
 use super::{TaskGroup, controls, spawn};
 use crate::error::Closed;
 use crate::runtime::Runtime;

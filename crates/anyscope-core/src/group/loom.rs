@@ -359,7 +359,7 @@ fn a_driver_that_parks_while_a_child_becomes_ready_polls_it() {
         assert_eq!(ledger.drops(), 2);
         opening.join().unwrap();
         threads.join();
-        assert_eq!(owner.group.state.lock().phase, core::Phase::Ended);
+        assert_eq!(owner.group.state.lock().phase, state::Phase::Ended);
     });
 }
 

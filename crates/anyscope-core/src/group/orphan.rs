@@ -6,7 +6,9 @@
 //! 1. A group that adopted something doesn't end before it: an [`Adopted`] counts as one live child.
 //! 2. A group takes nothing in once it has ended; whoever asks goes on to the group around it.
 
-use super::core::{Ending, GroupCore, Phase};
+use super::core::GroupCore;
+use super::ending::Ending;
+use super::state::Phase;
 use crate::observe::{self, Wait};
 use crate::sync::Arc;
 use crate::wait_queue::{WaitQueue, wake_all};

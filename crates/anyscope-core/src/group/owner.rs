@@ -1,24 +1,21 @@
 //! The owner of a group: the future that polls the body, waits for the children, and, when it is dropped, destroys them.
 
-use super::core::{GroupCore, Kind, Members, Strangers, Surroundings};
-use super::orphan::Adopted;
+use super::core::{GroupCore, Kind, Surroundings};
+use super::state::Strangers;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame, FrameSlot};
 use crate::guard::{self, Payload};
 use crate::local::Binding;
 use crate::observe;
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, thread_local, yield_now};
+use crate::sync::Arc;
 use crate::task::TaskRef;
-use crate::task::halves::{Doom, Order, Ran};
-use crate::wait_queue::wake_all;
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Owns a group. Dropped before the group has ended, it destroys every idle child before the drop returns, and leaves
 /// to an adopter what it can't destroy: a poll under way on another thread, a blocking job.
@@ -136,11 +133,9 @@ impl Owner {
         slot: &FrameSlot,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<B::Output>, Payload>> {
-        if !self.group.has_failed() || context::is_shielded(slot) {
-            if !self.root {
-                // The body may be polled within other deadlines than at its first poll, and the children follow.
-                self.group.set_deadline(context::deadline());
-            }
+        // The body may be polled within other deadlines than at its first poll, and the children follow.
+        let deadline = if self.root { None } else { Some(context::deadline()) };
+        if self.group.begin_poll(deadline) || context::is_shielded(slot) {
             let notes = (self.root && observe::is_recording()).then(|| self.group.make_notes(false));
             if let Some(notes) = &notes {
                 notes.polled(self.group.runtime().now());
@@ -211,7 +206,7 @@ impl Owner {
 impl GroupCore {
     /// The group of what this run has detached. Where that has been ended, one that takes nothing.
     pub(crate) fn strangers(self: &Arc<Self>, location: &'static Location<'static>) -> Arc<Self> {
-        if let Strangers::Some(owner) = &self.state.lock().strangers {
+        if let Strangers::Some(owner) = &self.state.lock().rare().strangers {
             return owner.group.clone();
         }
         // Made without the lock, as it is told to an observer; of two, one is dropped again.
@@ -219,9 +214,10 @@ impl GroupCore {
         let group = owner.group.clone();
         let unused = {
             let mut state = self.state.lock();
-            match &state.strangers {
+            let strangers = &mut state.rare().strangers;
+            match strangers {
                 Strangers::None => {
-                    state.strangers = Strangers::Some(owner);
+                    *strangers = Strangers::Some(owner);
                     return group;
                 }
                 Strangers::Some(first) => (Some(first.group.clone()), owner),
@@ -235,7 +231,7 @@ impl GroupCore {
 
     /// Destroys what this run has detached, as the drop of a group does.
     pub(super) fn end_strangers(&self) {
-        let strangers = mem::replace(&mut self.state.lock().strangers, Strangers::Ended);
+        let strangers = mem::replace(&mut self.state.lock().rare().strangers, Strangers::Ended);
         if let Strangers::Some(owner) = strangers {
             let message = Some("the run that it was detached in has come to its end".into());
             let reason = Reason::new(ReasonKind::Shutdown, message, self.location);
@@ -249,114 +245,6 @@ impl Drop for Owner {
         if self.group.kind == Kind::Run {
             self.group.end_strangers();
         }
-        let Some(members) = self.group.abandon() else { return };
-        let reason = context::drop_reason_or(self.location);
-        // Subtle: marked, but not woken yet. A driver on another thread would take the idle children that it is woken
-        // for, and be in the middle of ending them when this drop returns.
-        let wakers = self.group.whole.mark_all(&reason).unwrap_or_default();
-        #[cfg(bug_woken_before_the_drop)]
-        let wakers = (wake_all(wakers), Vec::new()).1;
-        Wreck { group: self.group.clone(), members, wakers, reason, held: None }.clear();
-    }
-}
-
-/// A group whose owner is gone, with the children that it had.
-struct Wreck {
-    group: Arc<GroupCore>,
-    members: Members,
-    /// Who waits for the cancellation: mostly the members.
-    wakers: Vec<Waker>,
-    reason: Reason,
-    /// While this is put off: keeps the group around from believing that all below it has ended.
-    held: Option<Adopted>,
-}
-
-/// What the outermost wreck of a thread has to see to before its drop returns.
-struct Clearing {
-    /// Where on the stack it is being cleared.
-    outermost: Option<usize>,
-    /// The wrecks that were put off until it is through.
-    deferred: Vec<Wreck>,
-    /// Who waits for the cancellations.
-    wakers: Vec<Waker>,
-}
-
-thread_local! {
-    static CLEARING: RefCell<Clearing> =
-        const { RefCell::new(Clearing { outermost: None, deferred: Vec::new(), wakers: Vec::new() }) };
-}
-
-/// How often a drop looks again whether the polls that were under way have returned.
-///
-/// A child that has just told somebody that it waits is idle to them, though its poll takes another microsecond to
-/// return on its own thread. To give it that costs little; a poll that goes on is left to an adopter.
-const SETTLING: usize = 100;
-
-/// A child's future may hold a group whose children hold groups. Each is cleared in place as long as that takes no more
-/// stack than this, in bytes; what is deeper waits for the outermost, which clears it before its own drop returns.
-const IN_PLACE: usize = 16 * 1024;
-
-impl Wreck {
-    fn clear(mut self) {
-        let here = 0_u8;
-        let here = std::ptr::from_ref(&here).addr();
-        match CLEARING.try_with(|clearing| *clearing.borrow_mut().outermost.get_or_insert(here)) {
-            Ok(outermost) if outermost == here => {
-                let _end = Outermost;
-                self.destroy();
-                while let Some(wreck) = CLEARING.with(|clearing| clearing.borrow_mut().deferred.pop()) {
-                    wreck.destroy();
-                }
-            }
-            Ok(outermost) if outermost.abs_diff(here) > IN_PLACE => {
-                self.held = self.group.parent.as_ref().map(|parent| parent.adopt());
-                CLEARING.with(|clearing| clearing.borrow_mut().deferred.push(self));
-            }
-            // Not deep, or on a thread whose locals are gone already.
-            _ => self.destroy(),
-        }
-    }
-
-    fn destroy(self) {
-        let Self { group, members, wakers, reason, held } = self;
-        context::dropping(&reason, || {
-            let Members { condemned, out: mut polled } = members;
-            let taken = condemned.into_iter().filter_map(|(key, id)| group.take_condemned(key, id));
-            let ended = taken.filter_map(|work| match work.run(Order::End(Doom::Cancelled)) {
-                Ran::Ended(spent) => Some(spent),
-                Ran::Pending(_) => None,
-            });
-            let ended: Vec<_> = ended.collect();
-            group.all_ended(&ended);
-            drop(ended);
-            for _ in 0..SETTLING {
-                polled.retain(|(key, id)| group.has(*key, *id));
-                if polled.is_empty() {
-                    break;
-                }
-                yield_now();
-            }
-        });
-        // Subtle: woken when the outermost is through. The marks reach the children of what was put off, and a driver
-        // on another thread would take those that it is woken for.
-        let mut wakers = Some(wakers);
-        let _ = CLEARING.try_with(|clearing| clearing.borrow_mut().wakers.extend(wakers.take().into_iter().flatten()));
-        wake_all(wakers.into_iter().flatten());
-        group.hand_over(&reason);
-        drop(held);
-    }
-}
-
-/// Ends the clearing of the outermost wreck, also where something panics in it, and wakes who waits.
-struct Outermost;
-
-impl Drop for Outermost {
-    fn drop(&mut self) {
-        let wakers = CLEARING.try_with(|clearing| {
-            let mut clearing = clearing.borrow_mut();
-            clearing.outermost = None;
-            mem::take(&mut clearing.wakers)
-        });
-        wake_all(wakers.unwrap_or_default());
+        self.group.owner_dropped(self.location);
     }
 }

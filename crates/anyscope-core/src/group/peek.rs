@@ -3,7 +3,8 @@
 //! The group's lock is taken for a few members at a time, and nothing is dropped under it. So a group goes on while it is
 //! looked at, and what is seen of two members needn't have been so at one moment.
 
-use super::core::{GroupCore, Phase, Role, Stage, State};
+use super::core::GroupCore;
+use super::state::{Phase, Role, Stage, State};
 use crate::cancel::tree::Node;
 use crate::observe;
 use crate::sync::Arc;

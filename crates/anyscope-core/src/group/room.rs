@@ -36,10 +36,10 @@ impl Future for Room<'_> {
         let (poll, unused) = {
             let mut state = this.group.state.lock();
             if this.group.has_room(&state) {
-                (Poll::Ready(()), (Some(waker), state.room.leave(&mut this.key)))
+                (Poll::Ready(()), (Some(waker), state.rare().room.leave(&mut this.key)))
             } else {
                 // Where it was notified, somebody else was faster.
-                (Poll::Pending, (state.room.wait(&mut this.key, waker), None))
+                (Poll::Pending, (state.rare().room.wait(&mut this.key, waker), None))
             }
         };
         drop(unused);
@@ -53,7 +53,7 @@ impl Future for Room<'_> {
 impl Drop for Room<'_> {
     fn drop(&mut self) {
         if self.key.is_some() {
-            let unused = self.group.state.lock().room.leave(&mut self.key);
+            let unused = self.group.state.lock().rare().room.leave(&mut self.key);
             drop(unused);
         }
     }

@@ -3,7 +3,8 @@
 //! Each group has a node for it, below that of the group around, in a tree like that of cancellation: a request reaches
 //! every group inside. The nodes are made when somebody first asks.
 
-use super::core::{GroupCore, Role};
+use super::core::GroupCore;
+use super::state::Role;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::cancel::tree::Node;
 use crate::context;
@@ -171,11 +172,11 @@ impl Future for Shutdown {
             let mut state = this.group.state.lock();
             if state.children > this.own {
                 // Where it was notified, another child came since.
-                (Poll::Pending, (state.quiet.wait(&mut this.key, waker), None))
+                (Poll::Pending, (state.rare().quiet.wait(&mut this.key, waker), None))
             } else {
                 this.over = true;
-                let stragglers = Stragglers(state.stragglers.clone());
-                (Poll::Ready(stragglers), (Some(waker), state.quiet.leave(&mut this.key)))
+                let stragglers = Stragglers(state.rare().stragglers.clone());
+                (Poll::Ready(stragglers), (Some(waker), state.rare().quiet.leave(&mut this.key)))
             }
         };
         drop(unused);
@@ -189,7 +190,7 @@ impl Future for Shutdown {
 impl Drop for Shutdown {
     fn drop(&mut self) {
         if self.key.is_some() {
-            let unused = self.group.state.lock().quiet.leave(&mut self.key);
+            let unused = self.group.state.lock().rare().quiet.leave(&mut self.key);
             drop(unused);
         }
     }

@@ -1,8 +1,8 @@
 use super::{Tally, join, pause, rest, threads};
 use crate::group;
-use crate::group::core::Role;
 use crate::group::orphan::drained;
 use crate::group::owner::Owner;
+use crate::group::state::Role;
 use crate::models::{Threads, block_on, poll_once, scenario};
 use crate::runtime::DynRuntime;
 use crate::task::TaskRef;

@@ -9,8 +9,9 @@ use super::{
     caller, holders,
 };
 use crate::cancel::reason::Reason;
-use crate::group::core::{GroupCore, Kind, Phase, Role, Stage};
+use crate::group::core::{GroupCore, Kind};
 use crate::group::peek::{self, Look, Member, Seen};
+use crate::group::state::{Phase, Role, Stage};
 use crate::observe::{GroupId, Resource, Wait};
 use crate::runtime::Runtime;
 use crate::sync::Arc;

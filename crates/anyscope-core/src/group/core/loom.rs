@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::group::TaskGroup;
+use crate::group::drive::Next;
 use crate::group::owner::Owner;
 use crate::models::{Gate, Ledger, Threads, block_on, model, model_bounded, poll_once, thread};
 use std::future::{pending, poll_fn, ready};

@@ -3,8 +3,9 @@
 use super::Step;
 use crate::cancel::reason::{Reason, ReasonKind};
 use crate::context::{self, Frame};
-use crate::group::core::{GroupCore, Stage};
+use crate::group::core::GroupCore;
 use crate::group::owner::{Owner, Plan};
+use crate::group::state::Stage;
 use crate::models::{Entered, Gate, Ledger, Threads, Wakes, block_on, model, model_bounded, poll_once, thread};
 use crate::outcome::Outcome;
 use crate::runtime::DynRuntime;

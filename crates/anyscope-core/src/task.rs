@@ -112,13 +112,11 @@ impl fmt::Display for TaskRef {
 /// ```
 pub struct Task<T> {
     handle: Handle<Outcome<T>>,
-    /// Whether the awaiter was found to be cancelled too: it never resumes.
-    never: bool,
 }
 
 impl<T> Task<T> {
     pub(crate) fn new(handle: Handle<Outcome<T>>) -> Self {
-        Self { handle, never: false }
+        Self { handle }
     }
 
     /// Waits for the task and tells how it ended.
@@ -174,14 +172,14 @@ impl<T> Future for Task<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { handle, never } = &mut *self;
-        if *never {
-            return Poll::Pending;
+        let handle = &mut self.handle;
+        let Poll::Ready(outcome) = poll_outcome(handle, cx) else { return Poll::Pending };
+        let mut never = false;
+        let value = awaited(outcome, &mut never, handle.seat());
+        if never {
+            handle.withhold();
         }
-        match poll_outcome(handle, cx) {
-            Poll::Ready(outcome) => awaited(outcome, never, handle.seat()),
-            Poll::Pending => Poll::Pending,
-        }
+        value
     }
 }
 

@@ -302,7 +302,7 @@ impl GroupCore {
         state.admitted += 1;
         state.children += 1;
         state.started += 1;
-        state.ready.push_back(key);
+        state.queue(key);
         Admission::Started(state.wake_driver(self.max_drivers))
     }
 
@@ -343,7 +343,7 @@ impl GroupCore {
                 entry.stage = Stage::Queued;
                 entry.started = role == Role::Child;
                 state.started += usize::from(role == Role::Child);
-                state.ready.push_back(key);
+                state.queue(key);
                 Admission::Started(state.wake_driver(self.max_drivers))
             }
         };

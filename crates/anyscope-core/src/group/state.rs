@@ -41,7 +41,8 @@ pub(super) struct State {
     pub(super) locals: Option<Arc<Binding>>,
     pub(super) members: Slab<Entry>,
     pub(super) adopted: usize,
-    pub(super) ready: VecDeque<usize>,
+    /// Keys of members: a group with more than these can tell has long run out of memory.
+    pub(super) ready: VecDeque<u32>,
     pub(super) started: usize,
     /// How many drivers there are, and which of them wait for work.
     pub(super) drivers: usize,
@@ -239,6 +240,12 @@ impl State {
         self.members.len() + self.adopted
     }
 
+    /// Puts a member behind those that are ready.
+    #[inline]
+    pub(super) fn queue(&mut self, key: usize) {
+        self.ready.push_back(key as u32);
+    }
+
     /// Queues a member that is idle or held back, and notes the wake of one that somebody has. Says whether it was queued.
     pub(super) fn rouse(&mut self, key: usize, id: Option<TaskId>) -> bool {
         let Some(entry) = self.members.get_mut(key).filter(|entry| id.is_none() || entry.id == id) else {
@@ -247,7 +254,7 @@ impl State {
         match entry.stage {
             Stage::Idle | Stage::Waiting => {
                 entry.stage = Stage::Queued;
-                self.ready.push_back(key);
+                self.queue(key);
                 true
             }
             Stage::Out { .. } => {
@@ -268,7 +275,7 @@ impl State {
     #[inline]
     pub(super) fn pop(&mut self, is_told: bool) -> Option<Work> {
         loop {
-            let key = self.ready.pop_front()?;
+            let key = self.ready.pop_front()? as usize;
             // Whatever was destroyed meanwhile left its key behind.
             let entry = self.members.get_mut(key).filter(|entry| entry.stage == Stage::Queued);
             let Some(entry) = entry else { continue };
@@ -296,7 +303,7 @@ impl State {
     /// How many are queued, once those that have ended are off the queue.
     pub(super) fn queued(&mut self) -> usize {
         let Self { ready, members, .. } = self;
-        ready.retain(|key| members.get(*key).is_some_and(|entry| entry.stage == Stage::Queued));
+        ready.retain(|key| members.get(*key as usize).is_some_and(|entry| entry.stage == Stage::Queued));
         ready.len()
     }
 
@@ -322,7 +329,7 @@ impl State {
         entry.work = Some(work);
         entry.stage = if woken { Stage::Queued } else { Stage::Idle };
         if woken {
-            self.ready.push_back(key);
+            self.queue(key);
         }
         None
     }
@@ -405,7 +412,7 @@ impl State {
             // A cancellation may have queued it already.
             if entry.stage == Stage::Waiting {
                 entry.stage = Stage::Queued;
-                self.ready.push_back(key);
+                self.queue(key);
             }
         }
     }

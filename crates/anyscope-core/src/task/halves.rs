@@ -28,12 +28,12 @@
 //!
 //! # Memory ordering
 //!
-//! `state` is changed with `AcqRel`, so that the outcome happens before whoever finds `DONE`, and what the handle did
-//! before the publisher that finds `GONE` or `JOINED`. The content's way from one driver to the next goes through the
-//! group's lock.
+//! The state, which is in the seat, is changed with `AcqRel`, so that the outcome happens before whoever finds `DONE`, and
+//! what the handle did before the publisher that finds `GONE` or `JOINED`. The content's way from one driver to the next
+//! goes through the group's lock.
 
 use super::seat::Seat;
-use crate::sync::{Arc, AtomicU8, Ordering, UnsafeCell};
+use crate::sync::{Arc, Ordering, UnsafeCell};
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
@@ -46,6 +46,8 @@ const DONE: u8 = 1;
 const GONE: u8 = 2;
 /// A waker was left.
 const JOINED: u8 = 4;
+/// Whoever has the handle never gets more of it; the handle's alone.
+const WITHHELD: u8 = 8;
 
 /// What a child consists of, and what is done with it.
 pub(crate) trait Content: Send + Sized + 'static {
@@ -93,7 +95,6 @@ struct Both<C: Content> {
     seat: Seat,
     joiner: UnsafeCell<Option<Waker>>,
     value: UnsafeCell<Value<C>>,
-    state: AtomicU8,
 }
 
 enum Value<C: Content> {
@@ -127,12 +128,7 @@ impl<C: Content> Wake for Both<C> {
 
 /// Makes a child, and hands out both rights.
 pub(crate) fn halves<C: Content>(seat: Seat, content: C) -> (Own<C>, Handle<C::Outcome>) {
-    let both = Arc::new(Both {
-        seat,
-        joiner: UnsafeCell::new(None),
-        value: UnsafeCell::new(Value::Content(content)),
-        state: AtomicU8::new(0),
-    });
+    let both = Arc::new(Both { seat, joiner: UnsafeCell::new(None), value: UnsafeCell::new(Value::Content(content)) });
     (Own(both.clone()), Handle { both: Some(both) })
 }
 
@@ -175,7 +171,7 @@ impl<C: Content> Own<C> {
             unsafe { *value = Value::Outcome(outcome) }
         });
         // Ordering: AcqRel; see the head.
-        let before = self.0.state.fetch_or(DONE, Ordering::AcqRel);
+        let before = self.0.seat.state.fetch_or(DONE, Ordering::AcqRel);
         let (mut unwanted, mut joiner) = (None, None);
         if before & GONE != 0 {
             // SAFETY: by invariant 3 the right to the value is still here.
@@ -339,11 +335,16 @@ impl<O> Handle<O> {
         move || both.as_ref().is_some_and(|both| both.strong_count() > 0)
     }
 
+    /// Has every poll from now on find nothing.
+    pub(crate) fn withhold(&self) {
+        self.both().withhold();
+    }
+
     /// Takes the outcome, or leaves the waker for it.
     ///
     /// # Panics
     ///
-    /// Where it was taken before.
+    /// Where it was taken before, and isn't withheld.
     pub(crate) fn poll_outcome(&mut self, cx: &Context<'_>) -> Poll<O> {
         // SAFETY: this is the one handle, by invariant 2, and it is borrowed alone.
         unsafe { self.both().poll_outcome(cx) }
@@ -367,6 +368,8 @@ trait Joined<O>: Send + Sync {
 
     fn is_done(&self) -> bool;
 
+    fn withhold(&self);
+
     /// # Safety
     ///
     /// The caller is the one handle, and no other call of it is under way.
@@ -386,7 +389,7 @@ impl<C: Content> Both<C> {
     /// The caller is the one handle.
     unsafe fn leave(&self, waker: Waker) -> bool {
         // Ordering: AcqRel, here and below; see the head.
-        let found = self.state.fetch_and(!JOINED, Ordering::AcqRel);
+        let found = self.seat.state.fetch_and(!JOINED, Ordering::AcqRel);
         if found & DONE != 0 {
             return true;
         }
@@ -398,7 +401,7 @@ impl<C: Content> Both<C> {
         let late = !DONE;
         #[cfg(not(bug_outcome_published_before_the_wait))]
         let late = !0;
-        let found = self.state.fetch_or(JOINED, Ordering::AcqRel) & late;
+        let found = self.seat.state.fetch_or(JOINED, Ordering::AcqRel) & late;
         drop(stale);
         if found & DONE == 0 {
             return false;
@@ -417,12 +420,19 @@ impl<C: Content> Joined<C::Outcome> for Both<C> {
 
     fn is_done(&self) -> bool {
         // Ordering: Acquire; the outcome, and that the future is gone, happened before.
-        self.state.load(Ordering::Acquire) & DONE != 0
+        self.seat.state.load(Ordering::Acquire) & DONE != 0
+    }
+
+    fn withhold(&self) {
+        // Ordering: Relaxed; nobody but the handle looks for it.
+        self.seat.state.fetch_or(WITHHELD, Ordering::Relaxed);
     }
 
     unsafe fn poll_outcome(&self, cx: &Context<'_>) -> Poll<C::Outcome> {
+        // Ordering: Acquire; as in `is_done`. `WITHHELD` was set by this handle, if it was.
+        let found = self.seat.state.load(Ordering::Acquire);
         // SAFETY: the caller is the one handle.
-        if !self.is_done() && !unsafe { self.leave(cx.waker().clone()) } {
+        if found & WITHHELD != 0 || (found & DONE == 0 && !unsafe { self.leave(cx.waker().clone()) }) {
             return Poll::Pending;
         }
         // SAFETY: `DONE` was found, so that by invariant 2 the right is the handle's, which the caller is.
@@ -434,9 +444,9 @@ impl<C: Content> Joined<C::Outcome> for Both<C> {
 
     unsafe fn give_up(&self) -> Option<C::Outcome> {
         // Ordering: AcqRel; see the head. An outcome that is there already needs no word.
-        let mut found = self.state.load(Ordering::Acquire);
+        let mut found = self.seat.state.load(Ordering::Acquire);
         if found & DONE == 0 {
-            found = self.state.fetch_or(GONE, Ordering::AcqRel);
+            found = self.seat.state.fetch_or(GONE, Ordering::AcqRel);
         }
         if found & (DONE | JOINED) == JOINED && !cfg!(bug_joiner_kept) {
             // A publisher that comes from now on finds `GONE` and looks at no waker.

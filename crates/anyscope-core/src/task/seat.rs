@@ -13,7 +13,7 @@ use crate::limiter::Held;
 use crate::local::Binding;
 use crate::observe::{self, Event};
 use crate::runtime::Runtime;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, OnceBox, OnceLock, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU8, AtomicU32, Mutex, OnceBox, OnceLock, Ordering};
 use crate::tree::notes::Notes;
 use std::borrow::Cow;
 use std::fmt;
@@ -31,6 +31,8 @@ pub(crate) struct Seat {
     rare: OnceBox<Rare>,
     /// Its place among the members; set when it is admitted, under the group's lock.
     key: AtomicU32,
+    /// How far the child and its handle are; here because there is a byte left. See `halves.rs`.
+    pub(super) state: AtomicU8,
     /// Whether it was woken in its own poll.
     again: AtomicBool,
     /// Whether it finishes what others began: no deadline of the group's holds, and it is shielded for good.
@@ -117,7 +119,17 @@ impl Birth {
             let locals = Mutex::new(locals);
             let _ = rare.set(Box::new(Rare { name, node, shields, locals, held, ..Rare::default() }));
         }
-        Seat { group, id, location, rare, key: AtomicU32::new(NOWHERE), again: AtomicBool::new(false), late, apart }
+        Seat {
+            group,
+            id,
+            location,
+            rare,
+            key: AtomicU32::new(NOWHERE),
+            state: AtomicU8::new(0),
+            again: AtomicBool::new(false),
+            late,
+            apart,
+        }
     }
 }
 
@@ -135,6 +147,7 @@ impl Seat {
             location,
             rare,
             key: AtomicU32::new(NOWHERE),
+            state: AtomicU8::new(0),
             again: AtomicBool::new(false),
             late: false,
             apart: false,

@@ -704,7 +704,7 @@ impl<T> InOrder<T> {
         Self { first: Vec::new(), behind: VecDeque::new() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, index: usize, value: T) {
         if index == self.first.len() && self.behind.is_empty() {
             self.first.push(value);
@@ -713,6 +713,7 @@ impl<T> InOrder<T> {
         }
     }
 
+    #[inline(never)]
     fn put_behind(&mut self, place: usize, value: T) {
         if self.behind.len() <= place {
             self.behind.resize_with(place + 1, || None);

@@ -307,12 +307,12 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 
 /// The runtime of the enclosing task.
 pub(crate) fn runtime() -> Option<DynRuntime> {
-    find(|around| around.runtime())
+    find(|around| around.runtime().cloned())
 }
 
 /// The runtime of type `R` around the caller, if there is one.
 pub(crate) fn try_locate<R: Runtime>() -> Option<R> {
-    runtime().and_then(|runtime| R::from_dyn(&runtime)).or_else(R::detect)
+    find(|around| around.runtime().map(R::from_dyn)).flatten().or_else(R::detect)
 }
 
 /// The runtime of type `R` around the caller.

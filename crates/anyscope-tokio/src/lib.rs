@@ -6,7 +6,7 @@ use anyscope_core::{Driver, DynRuntime, Job, Runtime, RuntimeError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
@@ -224,5 +224,8 @@ impl anyscope_core::Sleep for Sleep {
 /// for more than a century looks at the clock again by then.
 fn within_reach(at: Instant) -> tokio::time::Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    tokio::time::Instant::from_std(at).min(tokio::time::Instant::now() + CENTURY)
+    // A moment of the past. What is within a century of it takes no look at the clock.
+    static PAST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let at = tokio::time::Instant::from_std(at);
+    if at.into_std() < *PAST + CENTURY { at } else { at.min(tokio::time::Instant::now() + CENTURY) }
 }

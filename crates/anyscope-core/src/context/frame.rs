@@ -255,10 +255,10 @@ impl<'a> Around<'a> {
         }
     }
 
-    pub(super) fn runtime(self) -> Option<DynRuntime> {
+    pub(super) fn runtime(self) -> Option<&'a DynRuntime> {
         match self.group() {
-            Some(group) => Some(group.runtime().clone()),
-            None => self.frame()?.runtime.clone(),
+            Some(group) => Some(group.runtime()),
+            None => self.frame()?.runtime.as_ref(),
         }
     }
 

@@ -678,6 +678,23 @@ pub fn an_awaiter_that_is_cancelled_too_never_resumes<R: Runtime>(runtime: R) {
             assert!(awaiting.outcome().await.is_cancelled());
         })
         .await;
+
+        // By a token around the one await: whoever asks next is told.
+        task_group::<R, _, _>(async |g| {
+            let mut idle = g.spawn(pending::<()>());
+            idle.cancel_with("by itself");
+            until(|| idle.is_finished()).await;
+            let token = CancelToken::<R>::new();
+            let cut = token.run(async {
+                token.cancel();
+                (&mut idle).await;
+            });
+            cut.await.expect_err("the await was cancelled too");
+            let outcome = idle.outcome().await;
+            let Outcome::Cancelled(reason) = outcome else { panic!("it was cancelled: {outcome:?}") };
+            assert_eq!(reason.message(), Some("by itself"));
+        })
+        .await;
     });
 }
 

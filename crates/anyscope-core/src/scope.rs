@@ -168,7 +168,7 @@ where
     let slot = Arc::new(Slot::new());
     let token = scope.child();
     let child = Child::new(slot.clone(), location, token.run(future));
-    (Box::pin(child), ScopedTask { slot, token, location, never: false })
+    (Box::pin(child), ScopedTask { slot, token, location })
 }
 
 /// Where a child leaves how it ended.
@@ -204,6 +204,12 @@ impl<T> Slot<T> {
             waiter.wake();
         }
         drop(unwanted);
+    }
+
+    /// Puts an outcome back that was taken, for the next one who asks.
+    fn put_back(&self, outcome: Outcome<T>) {
+        let before = self.state.lock().outcome.replace(outcome);
+        drop(before);
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Outcome<T>> {
@@ -298,8 +304,6 @@ pub struct ScopedTask<T, R> {
     slot: Arc<Slot<T>>,
     token: CancelToken<R>,
     location: &'static Location<'static>,
-    /// Whether the awaiter was found to be cancelled too: it never resumes.
-    never: bool,
 }
 
 impl<T, R> ScopedTask<T, R> {
@@ -340,15 +344,16 @@ impl<T, R> ScopedTask<T, R> {
 impl<T, R> Future for ScopedTask<T, R> {
     type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        let Self { slot, never, location, .. } = &mut *self;
-        if *never {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { slot, location, .. } = &*self;
+        let Poll::Ready(outcome) = slot.poll(cx) else {
+            observe::waits(|| Wait::Signal("a child of its scope"));
             return Poll::Pending;
-        }
-        match slot.poll(cx) {
-            Poll::Ready(outcome) => awaited(outcome, never, format_args!("a child of a scope, spawned at {location}")),
-            Poll::Pending => {
-                observe::waits(|| Wait::Signal("a child of its scope"));
+        };
+        match awaited(outcome, format_args!("a child of a scope, spawned at {location}")) {
+            Ok(value) => Poll::Ready(value),
+            Err(outcome) => {
+                slot.put_back(outcome);
                 Poll::Pending
             }
         }

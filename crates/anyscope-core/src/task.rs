@@ -174,24 +174,22 @@ impl<T> Future for Task<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let handle = &mut self.handle;
         let Poll::Ready(outcome) = poll_outcome(handle, cx) else { return Poll::Pending };
-        let mut never = false;
-        let value = awaited(outcome, &mut never, handle.seat());
-        if never {
-            handle.withhold();
+        match awaited(outcome, handle.seat()) {
+            Ok(value) => Poll::Ready(value),
+            Err(outcome) => {
+                handle.put_back(outcome);
+                Poll::Pending
+            }
         }
-        value
     }
 }
 
 /// What whoever awaits `task` gets of how it ended: the value, or a panic that says why there is none. An awaiter that
-/// is being cancelled too gets neither, and `never` is set: it isn't to ask again.
-pub(crate) fn awaited<T>(outcome: Outcome<T>, never: &mut bool, task: impl fmt::Display) -> Poll<T> {
+/// is being cancelled too gets neither, and the outcome is for the next one who asks.
+pub(crate) fn awaited<T>(outcome: Outcome<T>, task: impl fmt::Display) -> Result<T, Outcome<T>> {
     let why = match outcome {
-        Outcome::Completed(value) => return Poll::Ready(value),
-        _ if context::never_resumes() => {
-            *never = true;
-            return Poll::Pending;
-        }
+        Outcome::Completed(value) => return Ok(value),
+        outcome if context::never_resumes() => return Err(outcome),
         Outcome::Cancelled(reason) => format!("was cancelled: {reason}"),
         Outcome::Panicked(panic) => panic.to_string(),
         Outcome::RuntimeGone => "was ended because its runtime went away".to_owned(),

@@ -46,8 +46,6 @@ const DONE: u8 = 1;
 const GONE: u8 = 2;
 /// A waker was left.
 const JOINED: u8 = 4;
-/// Whoever has the handle never gets more of it; the handle's alone.
-const WITHHELD: u8 = 8;
 
 /// What a child consists of, and what is done with it.
 pub(crate) trait Content: Send + Sized + 'static {
@@ -103,7 +101,7 @@ enum Value<C: Content> {
     Empty,
 }
 
-// SAFETY: the head and the state are `Sync`. The value is touched by one thread at a time, by invariants 1 to 3, and so is
+// SAFETY: the head, with the state, is `Sync`. The value is touched by one thread at a time, by invariants 1 to 3, and so is
 // sent from one to the next; what is in it is `Send`.
 unsafe impl<C: Content> Sync for Both<C> {}
 // SAFETY: everything in it is `Send`; the cell is asked for on its own account because loom's isn't.
@@ -335,16 +333,17 @@ impl<O> Handle<O> {
         move || both.as_ref().is_some_and(|both| both.strong_count() > 0)
     }
 
-    /// Has every poll from now on find nothing.
-    pub(crate) fn withhold(&self) {
-        self.both().withhold();
+    /// Puts an outcome back that was taken, for the next one who asks.
+    pub(crate) fn put_back(&mut self, outcome: O) {
+        // SAFETY: this is the one handle, by invariant 2, and it is borrowed alone.
+        unsafe { self.both().put_back(outcome) }
     }
 
     /// Takes the outcome, or leaves the waker for it.
     ///
     /// # Panics
     ///
-    /// Where it was taken before, and isn't withheld.
+    /// Where it was taken before.
     pub(crate) fn poll_outcome(&mut self, cx: &Context<'_>) -> Poll<O> {
         // SAFETY: this is the one handle, by invariant 2, and it is borrowed alone.
         unsafe { self.both().poll_outcome(cx) }
@@ -368,7 +367,10 @@ trait Joined<O>: Send + Sync {
 
     fn is_done(&self) -> bool;
 
-    fn withhold(&self);
+    /// # Safety
+    ///
+    /// The caller is the one handle, and no other call of it is under way.
+    unsafe fn put_back(&self, outcome: O);
 
     /// # Safety
     ///
@@ -423,16 +425,18 @@ impl<C: Content> Joined<C::Outcome> for Both<C> {
         self.seat.state.load(Ordering::Acquire) & DONE != 0
     }
 
-    fn withhold(&self) {
-        // Ordering: Relaxed; nobody but the handle looks for it.
-        self.seat.state.fetch_or(WITHHELD, Ordering::Relaxed);
+    unsafe fn put_back(&self, outcome: C::Outcome) {
+        assert!(self.is_done(), "an outcome comes back before there was one");
+        self.value.with_mut(|value| {
+            // SAFETY: `DONE` was found, so that by invariant 2 the right is the handle's, which the caller is. No content is
+            // there any more.
+            unsafe { *value = Value::Outcome(outcome) }
+        });
     }
 
     unsafe fn poll_outcome(&self, cx: &Context<'_>) -> Poll<C::Outcome> {
-        // Ordering: Acquire; as in `is_done`. `WITHHELD` was set by this handle, if it was.
-        let found = self.seat.state.load(Ordering::Acquire);
         // SAFETY: the caller is the one handle.
-        if found & WITHHELD != 0 || (found & DONE == 0 && !unsafe { self.leave(cx.waker().clone()) }) {
+        if !self.is_done() && !unsafe { self.leave(cx.waker().clone()) } {
             return Poll::Pending;
         }
         // SAFETY: `DONE` was found, so that by invariant 2 the right is the handle's, which the caller is.

@@ -31,7 +31,7 @@ pub(crate) struct Seat {
     rare: OnceBox<Rare>,
     /// Its place among the members; set when it is admitted, under the group's lock.
     key: AtomicU32,
-    /// How far the child and its handle are; here because there is a byte left. See `halves.rs`.
+    /// Of the whole allocation, and here because there is a byte left: see `halves.rs`.
     pub(super) state: AtomicU8,
     /// Whether it was woken in its own poll.
     again: AtomicBool,

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What the browser lets the page do: run its own script and style, and ask its own server. The two sums are of the files
 /// beside this; a test tells when they aren't.
 pub(super) const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-+NYdpCj/iG8U4D6/6hTBzCyvqdZhDKJwVuy11bALMzs='; \
+    script-src 'sha256-x3kMY4tE6GTy4mMtYt2gwIs2yCkWqe7TVjXHSAkjlVs='; \
     style-src 'sha256-b3YyDvkfCVL3J+JvjNIY0Eu68rJidoKFDtDYsNW+gVo='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";

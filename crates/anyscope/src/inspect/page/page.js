@@ -209,11 +209,11 @@
   // Words, or what is in quotes, each with a field in front of it or not. What is still being typed counts as if it were done.
   function read(query) {
     const found = query.toLowerCase().matchAll(/(?:([a-z]+):)?(?:"([^"]*)"?|(\S*))/g);
-    terms = [...found].filter(([whole]) => whole !== '').map(([whole, named, phrase, word]) => {
+    terms = [...found].map(([, named, phrase, word]) => {
       const field = FIELDS[named];
-      if (field !== undefined || named === undefined) return { field: field || null, word: phrase ?? word };
-      return { field: null, word: whole };
-    });
+      const text = phrase ?? word;
+      return field === undefined && named !== undefined ? { field: null, word: `${named}:${text}` } : { field: field || null, word: text };
+    }).filter(({ word }) => word !== '');
   }
 
   function hay(one) {

@@ -335,7 +335,9 @@ pin_project! {
 
 impl<F, R: Runtime> fmt::Debug for RunUnderToken<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunUnderToken").field("reason", &self.around.token.reason()).finish_non_exhaustive()
+        f.debug_struct("RunUnderToken")
+            .field("token", &CancelToken::<R>::of(self.around.token.clone()))
+            .finish_non_exhaustive()
     }
 }
 

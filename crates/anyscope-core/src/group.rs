@@ -3,7 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod core;
 pub(crate) mod drive;
-pub(crate) mod ending;
+mod ending;
 pub(crate) mod fallible;
 pub(crate) mod finaliser;
 pub(crate) mod handle;
@@ -14,7 +14,7 @@ pub(crate) mod room;
 pub(crate) mod shutdown;
 pub(crate) mod start;
 pub(crate) mod state;
-pub(crate) mod wreck;
+mod wreck;
 
 use self::builder::Builder;
 use self::core::{GroupCore, Reserved};

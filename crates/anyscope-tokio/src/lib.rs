@@ -226,6 +226,7 @@ fn within_reach(at: Instant) -> tokio::time::Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     // A moment of the past. What is within a century of it takes no look at the clock.
     static PAST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let is_near = at < *PAST + CENTURY;
     let at = tokio::time::Instant::from_std(at);
-    if at.into_std() < *PAST + CENTURY { at } else { at.min(tokio::time::Instant::now() + CENTURY) }
+    if is_near { at } else { at.min(tokio::time::Instant::now() + CENTURY) }
 }

@@ -1,4 +1,5 @@
-//! What every group is made of: its members, the queue of those that are ready, and its end.
+//! What every group is made of: its states and what holds of them, how members come in, how they are woken, and who is told of
+//! failures. What its lock guards is in `state.rs`, the steps of its end in `ending.rs`.
 //!
 //! # Members
 //!
@@ -45,7 +46,7 @@ use crate::limiter::Held;
 use crate::local::Binding;
 use crate::observe::{self, Event, GroupId, Observer, Told, Wait};
 use crate::runtime::{DynRuntime, Runtime};
-use crate::sync::{Arc, Mutex, OnceBox, Weak, downgrade};
+use crate::sync::{Arc, AtomicBool, Mutex, OnceBox, Ordering, Weak, downgrade};
 use crate::task::halves::{Doom, Order, Ran, Spent, Work};
 use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
@@ -60,7 +61,7 @@ use std::time::Instant;
 /// The shared part of a group.
 pub(crate) struct GroupCore {
     pub(crate) kind: Kind,
-    pub(super) runtime: DynRuntime,
+    runtime: DynRuntime,
     /// The nearest group around, which adopts what this one has to leave running.
     pub(crate) parent: Option<Arc<GroupCore>>,
     /// The body's scope: cancelled when a child fails, and with it the children.
@@ -71,6 +72,11 @@ pub(crate) struct GroupCore {
     pub(super) stop: Mutex<Option<Arc<Node>>>,
     /// What the blocking jobs around hold of limiters.
     pub(crate) held: Option<Arc<Held>>,
+    /// The nearest deadline around the owner, as of its last poll. By itself, as members ask for it while others wait for the
+    /// state.
+    deadline: Mutex<Option<Instant>>,
+    /// Set by the first child that fails; the body isn't polled again. Changed with the lock of the state.
+    failed: AtomicBool,
     pub(super) limit: usize,
     pub(super) max_drivers: usize,
     /// Where it was opened.
@@ -192,6 +198,8 @@ impl GroupCore {
             children,
             stop: Mutex::new(None),
             held,
+            deadline: Mutex::new(deadline),
+            failed: AtomicBool::new(false),
             limit,
             max_drivers,
             location,
@@ -202,7 +210,7 @@ impl GroupCore {
             observer,
             told,
             takes_turns,
-            state: Mutex::new(State::new(deadline, locals)),
+            state: Mutex::new(State::new(locals)),
         });
         if kind == Kind::Run || observe::is_recording() {
             group.list();
@@ -255,7 +263,7 @@ impl GroupCore {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.state.lock().deadline
+        *self.deadline.lock()
     }
 
     /// A place for a member, unless the group takes no more of its kind.
@@ -532,7 +540,8 @@ impl GroupCore {
         self.whole.cancel(reason);
         let owner = {
             let mut state = self.state.lock();
-            state.failed = true;
+            // Ordering: Release; why it has was told before, and is to be seen by the Acquire in `has_failed`.
+            self.failed.store(true, Ordering::Release);
             if state.cut.is_none() {
                 state.cut = Some(reason.clone());
             }
@@ -549,7 +558,7 @@ impl GroupCore {
         let waker = cx.waker().clone();
         let (poll, unused) = {
             let mut state = self.state.lock();
-            if state.failed { (Poll::Ready(()), Some(waker)) } else { (Poll::Pending, state.owner.replace(waker)) }
+            if self.has_failed() { (Poll::Ready(()), Some(waker)) } else { (Poll::Pending, state.owner.replace(waker)) }
         };
         drop(unused);
         poll
@@ -560,13 +569,13 @@ impl GroupCore {
         self.state.lock().runtime_gone
     }
 
-    /// The body is about to be polled, within `deadline` where that may be another than before. Says whether it is to be.
-    pub(super) fn begin_poll(&self, deadline: Option<Option<Instant>>) -> bool {
-        let mut state = self.state.lock();
-        if let Some(deadline) = deadline {
-            state.deadline = deadline;
-        }
-        !state.failed
+    pub(super) fn set_deadline(&self, at: Option<Instant>) {
+        *self.deadline.lock() = at;
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        // Ordering: Acquire; pairs with the Release in `fail`.
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Waits for the members after the body has ended, and ends the group. Hands out the panics, in order.

@@ -89,7 +89,7 @@ pub(super) enum Next {
     Idle,
     /// Nothing is ready, or nothing more was asked for.
     Nothing,
-    /// The group is over.
+    /// Nothing more will come: the driver was counted off.
     Finish,
 }
 
@@ -109,7 +109,7 @@ impl WakeDriver {
         match self {
             Self::Nobody => {}
             Self::Idle(waker) => waker.wake(),
-            Self::Start(id) => group.runtime.spawn(Driver::new(group.clone(), id)),
+            Self::Start(id) => group.runtime().spawn(Driver::new(group.clone(), id)),
         }
     }
 }
@@ -168,8 +168,13 @@ impl GroupCore {
         }
         match state.pop(self.is_told()) {
             Some(work) => Next::Run(work, Order::Poll),
-            None if state.lets_driver_go(self.is_stray()) => Next::Finish,
-            None => Next::Nothing,
+            None => {
+                if state.lets_driver_go(self.is_stray()) {
+                    Next::Finish
+                } else {
+                    Next::Nothing
+                }
+            }
         }
     }
 

@@ -133,9 +133,11 @@ impl Owner {
         slot: &FrameSlot,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<B::Output>, Payload>> {
-        // The body may be polled within other deadlines than at its first poll, and the children follow.
-        let deadline = if self.root { None } else { Some(context::deadline()) };
-        if self.group.begin_poll(deadline) || context::is_shielded(slot) {
+        if !self.group.has_failed() || context::is_shielded(slot) {
+            if !self.root {
+                // The body may be polled within other deadlines than at its first poll, and the children follow.
+                self.group.set_deadline(context::deadline());
+            }
             let notes = (self.root && observe::is_recording()).then(|| self.group.make_notes(false));
             if let Some(notes) = &notes {
                 notes.polled(self.group.runtime().now());

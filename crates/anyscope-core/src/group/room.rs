@@ -36,7 +36,7 @@ impl Future for Room<'_> {
         let (poll, unused) = {
             let mut state = this.group.state.lock();
             if this.group.has_room(&state) {
-                (Poll::Ready(()), (Some(waker), state.rare().room.leave(&mut this.key)))
+                (Poll::Ready(()), (Some(waker), state.rare.as_mut().and_then(|rare| rare.room.leave(&mut this.key))))
             } else {
                 // Where it was notified, somebody else was faster.
                 (Poll::Pending, (state.rare().room.wait(&mut this.key, waker), None))

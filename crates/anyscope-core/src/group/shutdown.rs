@@ -175,8 +175,10 @@ impl Future for Shutdown {
                 (Poll::Pending, (state.rare().quiet.wait(&mut this.key, waker), None))
             } else {
                 this.over = true;
-                let stragglers = Stragglers(state.rare().stragglers.clone());
-                (Poll::Ready(stragglers), (Some(waker), state.rare().quiet.leave(&mut this.key)))
+                let rare = state.rare.as_mut();
+                let (stragglers, unused) =
+                    rare.map(|rare| (rare.stragglers.clone(), rare.quiet.leave(&mut this.key))).unwrap_or_default();
+                (Poll::Ready(Stragglers(stragglers)), (Some(waker), unused))
             }
         };
         drop(unused);

@@ -22,7 +22,6 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
-use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -34,8 +33,6 @@ pub(crate) enum Phase {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// The nearest deadline around the owner, as of its last poll.
-    pub(super) deadline: Option<Instant>,
     /// The values of task-locals for the body, and for children that are spawned from elsewhere. They go when the group ends,
     /// whoever keeps it.
     pub(super) locals: Option<Arc<Binding>>,
@@ -53,8 +50,6 @@ pub(super) struct State {
     pub(super) runtime_gone: bool,
     /// Whether the group is woken when the children are cancelled.
     pub(super) watched: bool,
-    /// Set by the first child that fails; the body isn't polled again.
-    pub(super) failed: bool,
     /// Why the body didn't come to its end, where it didn't.
     pub(super) cut: Option<Reason>,
     pub(super) body_over: bool,
@@ -196,10 +191,9 @@ pub(super) struct Service {
 
 impl State {
     /// Of a group that has just been opened, with nobody in it.
-    pub(super) fn new(deadline: Option<Instant>, locals: Option<Arc<Binding>>) -> Self {
+    pub(super) fn new(locals: Option<Arc<Binding>>) -> Self {
         Self {
             phase: Phase::Open,
-            deadline,
             locals,
             members: Slab::new(),
             adopted: 0,
@@ -211,7 +205,6 @@ impl State {
             admitted: 0,
             runtime_gone: false,
             watched: false,
-            failed: false,
             cut: None,
             body_over: false,
             children: 0,
@@ -243,6 +236,7 @@ impl State {
     /// Puts a member behind those that are ready.
     #[inline]
     pub(super) fn queue(&mut self, key: usize) {
+        debug_assert!(u32::try_from(key).is_ok(), "{key} is no place");
         self.ready.push_back(key as u32);
     }
 
@@ -289,9 +283,10 @@ impl State {
         }
     }
 
-    /// Lets a driver go that found nothing ready, where nothing more will come: the group is over, or a stray without members.
+    /// Lets a driver go that found nothing ready, where nothing more will come: the group is over, or a stray without
+    /// members. Says whether it goes; it is counted off then.
     ///
-    /// Also where there was one member, and it has ended: mostly no other comes, and a driver that waited would have to be
+    /// It goes as well where there was one member, and it has ended: mostly no other comes, and a driver that waited would have to be
     /// woken only to end.
     pub(super) fn lets_driver_go(&mut self, is_stray: bool) -> bool {
         let is_through_with_one = self.drivers == 1 && self.next_driver == 1 && self.admitted == 1;
@@ -356,7 +351,11 @@ impl State {
         }
         match entry.role {
             Role::Child => self.children -= 1,
-            Role::Service => self.rare().services.retain(|service| service.key != key),
+            Role::Service => {
+                if let Some(rare) = &mut self.rare {
+                    rare.services.retain(|service| service.key != key);
+                }
+            }
             Role::Late => {}
         }
         if entry.started {

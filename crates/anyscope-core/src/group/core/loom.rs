@@ -28,7 +28,9 @@ impl GroupCore {
 
     /// Polls a child that is ready, as one driver more would.
     pub(crate) fn poll_one(self: &Arc<Self>) {
-        if let Next::Run(work, order) = self.step(usize::MAX, false, None, true) {
+        let next = self.step(usize::MAX, false, None, true);
+        assert!(!matches!(next, Next::Finish), "it would be counted off, and never was counted");
+        if let Next::Run(work, order) = next {
             let back = Some(work.run(order));
             if let Next::Run(work, order) = self.step(usize::MAX, false, back, false) {
                 drop(self.step(usize::MAX, false, Some(work.run(order)), false));

@@ -188,9 +188,9 @@ pub async fn serve(config: Config, stop: CancelToken, ready: impl FnOnce(Ready))
         let open = async {
             let store = Store::open(&config.database, config.store).await.map_err(io::Error::other)?;
             let next_job = AtomicU64::new(store.last_job().await.map_err(io::Error::other)? + 1);
-            let upstream = config.which.listen(config.upstream).await?;
+            let upstream = config.which.listen(config.upstream)?;
             let page = config.inspect.map(|at| Inspector::builder().title("service").bind(at)).transpose()?;
-            io::Result::Ok((store, next_job, upstream, config.which.listen(config.listen).await?, page))
+            io::Result::Ok((store, next_job, upstream, config.which.listen(config.listen)?, page))
         };
         // Whoever doesn't want it any more needn't wait for a store that somebody else has locked.
         let (store, next_job, upstream, listener, page) = stop.run(open).await.map_err(io::Error::other)??;

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use smol_hyper::rt::FuturesIo;
+use socket2::{Domain, Socket as Socket2, Type};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -56,14 +57,31 @@ impl Which {
         })
     }
 
-    /// Opens a port.
-    pub(crate) async fn listen(self, at: SocketAddr) -> io::Result<Listener> {
+    /// Opens a port. Called on the runtime.
+    pub(crate) fn listen(self, at: SocketAddr) -> io::Result<Listener> {
+        let socket = bound(at)?;
         Ok(match self {
-            Self::Tokio | Self::TokioCurrentThread => Listener::Tokio(tokio::net::TcpListener::bind(at).await?),
-            Self::Smol => Listener::Smol(smol::net::TcpListener::bind(at).await?),
-            Self::AsyncStd => Listener::AsyncStd(async_std::net::TcpListener::bind(at).await?),
+            Self::Tokio | Self::TokioCurrentThread => Listener::Tokio(tokio::net::TcpListener::from_std(socket)?),
+            Self::Smol => Listener::Smol(smol::Async::new(socket)?.into()),
+            Self::AsyncStd => Listener::AsyncStd(socket.into()),
         })
     }
+}
+
+/// How many connections the system keeps for a service that is busy. The runtimes' own `bind` asks for fewer; a client that
+/// comes when the queue is full tries again by itself, a second later.
+const WAITING: i32 = 4096;
+
+/// A socket that listens, and blocks nobody.
+fn bound(at: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket2::new(Domain::for_address(at), Type::STREAM, None)?;
+    // A port is free again as soon as the service that had it is gone.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(WAITING)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// An open port.

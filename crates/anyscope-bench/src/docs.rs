@@ -1,7 +1,7 @@
 //! What of the counts stands in `docs/performance.md`, between two markers each.
 
 use crate::case::{Case, best, is_ours};
-use crate::table::Row;
+use crate::table::{Row, figure};
 use std::fmt::Write as _;
 
 /// Writes the parts of the page anew.
@@ -24,7 +24,6 @@ fn counts(rows: &[Row]) -> String {
         "| | case | runtime | instructions | atomics | allocs | bytes | the best peer | target | met |\n\
          |---|---|---|---:|---:|---:|---:|---|---|---|\n",
     );
-    let figure = |figure: f64| if figure >= 99.95 { format!("{figure:.0}") } else { format!("{figure:.1}") };
     for case in rows.chunk_by(|one, next| one.key()[..3] == next.key()[..3]) {
         let peers = || case.iter().filter(|row| !is_ours(&row.subject));
         let least = best(peers().map(|row| row.instructions));

@@ -51,10 +51,8 @@ impl Row {
 
     fn cells(&self) -> [String; 10] {
         let [scenario, case, runtime, subject] = self.key().map(str::to_owned);
-        let figure = |figure: f64| if figure >= 99.95 { format!("{figure:.0}") } else { format!("{figure:.1}") };
-        // A difference of next to nothing isn't less than nothing.
-        let shown = [self.instructions, self.atomics, self.allocs, self.bytes].map(|value| figure(value.max(0.0)));
-        let [instructions, atomics, allocs, bytes] = shown;
+        let [instructions, atomics, allocs, bytes] =
+            [self.instructions, self.atomics, self.allocs, self.bytes].map(figure);
         let (target, met) = (self.target.clone(), self.met.clone());
         [scenario, case, runtime, subject, instructions, atomics, allocs, bytes, target, met]
     }
@@ -73,6 +71,13 @@ impl Row {
         })
         .to_string()
     }
+}
+
+/// A count as people read it.
+pub(crate) fn figure(count: f64) -> String {
+    // A difference of next to nothing isn't less than nothing.
+    let count = count.max(0.0);
+    if count >= 99.95 { format!("{count:.0}") } else { format!("{count:.1}") }
 }
 
 fn rounded(figure: f64) -> f64 {

@@ -1,6 +1,8 @@
 //! Laws 18 and 19: errors and panics, where they go and what they leave behind.
 
-use crate::support::{Bomb, Census, Gate, caught, on_this_thread, on_thread, poll_once, said, surviving, turns, until};
+use crate::support::{
+    Bomb, Census, Gate, caught, on_this_thread, on_thread, poll_once, said, surviving, turns, until, why,
+};
 use anyscope_core::{
     CancelToken, Outcome, Runtime, Task, gather, is_cancelled, run, sleep, task_group, timeout, try_task_group,
     yield_now,
@@ -690,9 +692,7 @@ pub fn an_awaiter_that_is_cancelled_too_never_resumes<R: Runtime>(runtime: R) {
                 (&mut idle).await;
             });
             cut.await.expect_err("the await was cancelled too");
-            let outcome = idle.outcome().await;
-            let Outcome::Cancelled(reason) = outcome else { panic!("it was cancelled: {outcome:?}") };
-            assert_eq!(reason.message(), Some("by itself"));
+            assert_eq!(why(idle.outcome().await).message(), Some("by itself"));
         })
         .await;
     });

@@ -194,9 +194,7 @@ impl<T> Publish<T> {
         let ending = self.ending.take().unwrap_or(Ending::RuntimeGone);
         // The permit first: who has the result may ask for it. The adoption last: the result is part of the job.
         let adopted = self.held.take().map(|Held { permit, adopted }| {
-            if let Some(payload) = guard::drop_caught(permit) {
-                guard::forget(payload);
-            }
+            guard::drop_quietly(permit);
             adopted
         });
         let (unwanted, waiter) = {

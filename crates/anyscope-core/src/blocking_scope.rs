@@ -139,9 +139,7 @@ where
         }
         Ok(output) => {
             if let Some(payload) = panic {
-                if let Some(second) = guard::drop_caught(output) {
-                    guard::forget(second);
-                }
+                guard::drop_quietly(output);
                 panic::resume_unwind(payload);
             }
             output

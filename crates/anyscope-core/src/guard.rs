@@ -19,7 +19,14 @@ pub(crate) fn drop_caught<T>(value: T) -> Option<Payload> {
     clear_caught(|| drop(value))
 }
 
-/// The same, where the value stays in its place.
+/// The same, where nobody will see the panic.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Some(payload) = drop_caught(value) {
+        forget(payload);
+    }
+}
+
+/// The same as [`drop_caught`], where the value stays in its place.
 pub(crate) fn clear_caught(clear: impl FnOnce()) -> Option<Payload> {
     #[cfg(bug_panicking_drop_not_caught)]
     let clear = {

@@ -118,9 +118,7 @@ impl<F: Future> Future for Settle<F> {
             (Ok(Poll::Ready(value)), Ok(())) => return Poll::Ready(Outcome::Completed(value)),
             (Ok(value), Err(payload)) => {
                 // A value that was there has nobody to go to, as with a task.
-                if let Some(second) = guard::drop_caught(value) {
-                    guard::forget(second);
-                }
+                guard::drop_quietly(value);
                 payload
             }
             (Err(payload), Ok(())) => payload,

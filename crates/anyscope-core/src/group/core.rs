@@ -1,5 +1,5 @@
-//! What every group is made of: its states and what holds of them, how members come in, how they are woken, and who is told of
-//! failures. What its lock guards is in `state.rs`, the steps of its end in `ending.rs`.
+//! What every group is made of: its states and what holds of them, how members come in, how they are woken, and who is
+//! told of failures. What its lock guards is in `state.rs`, the steps of its end in `ending.rs`.
 //!
 //! # Members
 //!
@@ -51,6 +51,7 @@ use crate::task::halves::{Doom, Order, Ran, Spent, Work};
 use crate::task::seat::Seat;
 use crate::task::{TaskId, TaskRef};
 use crate::tree::notes::Notes;
+use crate::wait_queue::wake_all;
 use std::borrow::Cow;
 use std::mem;
 use std::panic::Location;
@@ -547,9 +548,7 @@ impl GroupCore {
             }
             state.owner.take()
         };
-        if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
-            guard::forget(payload);
-        }
+        wake_all(owner);
         self.settle();
     }
 

@@ -12,6 +12,7 @@ use crate::observe;
 use crate::runtime::Runtime;
 use crate::sync::Arc;
 use crate::task::halves::{Doom, Order, Ran, Work};
+use crate::wait_queue::wake_all;
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -234,17 +235,13 @@ impl GroupCore {
                 (condemned, state.owner.take(), stale)
             }
         };
-        if let Some(payload) = guard::drop_caught(stale) {
-            guard::forget(payload);
-        }
+        guard::drop_quietly(stale);
         for (key, id) in members {
             if let Some(work) = self.take_condemned(key, id) {
                 self.end_member(work, Doom::RuntimeGone);
             }
         }
         self.settle();
-        if let Some(Err(payload)) = owner.map(|owner| guard::catch(|| owner.wake())) {
-            guard::forget(payload);
-        }
+        wake_all(owner);
     }
 }

@@ -54,23 +54,20 @@ impl Ending {
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         let Self { owner, wakers, over, locals, mut rest } = self;
         if over {
-            if let Some(Some(payload)) = locals.map(guard::drop_caught) {
-                guard::forget(payload);
+            if let Some(locals) = locals {
+                guard::drop_quietly(locals);
             }
             group.tell(|group| Event::GroupEnded { group });
         }
         if let Some(rest) = &mut rest {
-            rest.forget_unrun();
+            rest.unrun.drain(..).for_each(guard::drop_quietly);
         }
         if !wakers.is_empty() {
             wake_all(wakers);
         }
         let adopter = rest.and_then(|rest| rest.tell(group));
-        if let Some(owner) = owner {
-            // The owner's waker is a user's, and may panic; the rest has to be done all the same.
-            if let Err(payload) = guard::catch(|| owner.wake()) {
-                guard::forget(payload);
-            }
+        if owner.is_some() {
+            wake_all(owner);
         }
         adopter
     }
@@ -81,14 +78,6 @@ impl Ending {
 }
 
 impl Rest {
-    fn forget_unrun(&mut self) {
-        for finaliser in self.unrun.drain(..) {
-            if let Some(payload) = guard::drop_caught(finaliser) {
-                guard::forget(payload);
-            }
-        }
-    }
-
     fn tell(self, group: &Arc<GroupCore>) -> Option<Adopted> {
         if let Some(service) = self.service {
             service.cancel(&group.why_services_end());

@@ -86,11 +86,7 @@ struct Kept<E>(Vec<Failure<E>>);
 
 impl<E> Drop for Kept<E> {
     fn drop(&mut self) {
-        for failure in self.0.drain(..) {
-            if let Some(payload) = guard::drop_caught(failure) {
-                guard::forget(payload);
-            }
-        }
+        self.0.drain(..).for_each(guard::drop_quietly);
     }
 }
 

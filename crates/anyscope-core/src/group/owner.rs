@@ -99,9 +99,7 @@ impl Owner {
         // The first in time is the one that goes on.
         let first = panics.next().map(|(payload, _)| payload);
         if first.is_some() {
-            if let Some(payload) = guard::drop_caught(output) {
-                guard::forget(payload);
-            }
+            guard::drop_quietly(output);
             for (payload, _) in panics {
                 guard::forget(payload);
             }

@@ -286,8 +286,8 @@ impl State {
     /// Lets a driver go that found nothing ready, where nothing more will come: the group is over, or a stray without
     /// members. Says whether it goes; it is counted off then.
     ///
-    /// It goes as well where there was one member, and it has ended: mostly no other comes, and a driver that waited would have to be
-    /// woken only to end.
+    /// It goes as well where there was one member, and it has ended: mostly no other comes, and a driver that waited would
+    /// have to be woken only to end.
     pub(super) fn lets_driver_go(&mut self, is_stray: bool) -> bool {
         let is_through_with_one = self.drivers == 1 && self.next_driver == 1 && self.admitted == 1;
         let goes = self.phase == Phase::Ended || (self.members.is_empty() && (is_through_with_one || is_stray));

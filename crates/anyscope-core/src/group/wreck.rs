@@ -55,9 +55,7 @@ impl GroupCore {
             }
             (members, state.owner.take(), room)
         };
-        if let Some(payload) = guard::drop_caught(owner) {
-            guard::forget(payload);
-        }
+        guard::drop_quietly(owner);
         wake_all(room);
         Some(members)
     }

@@ -343,9 +343,7 @@ fn hand_over<T>(spent: &Spent, unwanted: Option<Outcome<T>>, joiner: Option<Wake
     }
     let Some(joiner) = joiner else { return };
     let seat = spent.seat();
-    if let Err(payload) = observe::by_the_end_of(seat.id(), seat.group(), || guard::catch(|| joiner.wake())) {
-        guard::forget(payload);
-    }
+    observe::by_the_end_of(seat.id(), seat.group(), || wake_all([joiner]));
 }
 
 /// Drops the future, with its surroundings, and catches a panic of its.
